@@ -1,0 +1,172 @@
+"""Every setting, in one table: environment variable, flag, help and documentation come from it.
+
+``Settings.load`` reads ``SPANHOUSE_…`` variables, lets flags override them, and refuses what
+cannot be meant. ``docs/settings.md`` is generated from ``SETTINGS`` and a test holds them together.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spanhouse_server.errors import ConfigError
+
+MIB = 1024 * 1024
+ENV_PREFIX = "SPANHOUSE_"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. ``type`` is ``str int bool path json``; ``unit`` is for people."""
+
+    name: str
+    type: str
+    default: Any
+    unit: str
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+
+    @property
+    def env(self) -> str:
+        """Return the environment variable, ``SPANHOUSE_HTTP_PORT`` for ``http_port``."""
+        return ENV_PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """Return the flag of ``spanhouse serve``, ``--http-port`` for ``http_port``."""
+        return "--" + self.name.replace("_", "-")
+
+
+SETTINGS = (
+    Setting("data_dir", "path", "data", "folder", "Where the spool, the embedded stores and secrets lie."),
+    Setting("host", "str", "127.0.0.1", "address", "Address to listen on; anything but loopback needs SPANHOUSE_ADMIN_KEY."),
+    Setting("http_port", "int", 4318, "port", "UI, API, OTLP over HTTP, proxy, health and metrics. 0 picks a free one.", minimum=0),
+    Setting("grpc_port", "int", 4317, "port", "OTLP over gRPC. 0 picks a free one, -1 turns gRPC off.", minimum=-1),
+    Setting("store_dsn", "str", "", "DSN", "ClickHouse, e.g. clickhouse://user:password@host:8123/spanhouse; empty: embedded under the data folder."),
+    Setting("store_cluster", "str", "", "name", "ClickHouse cluster to create replicated tables on; empty: a single server."),
+    Setting("records_dsn", "str", "", "DSN", "Postgres for projects and keys, e.g. postgresql://user:password@host/spanhouse; empty: SQLite under the data folder."),
+    Setting("store_memory_mb", "int", 2048, "MiB", "Memory the embedded ClickHouse may use for queries and merges.", minimum=256),
+    Setting("admin_key", "str", "", "secret", "Key that opens every project, the API and the page; required when not on loopback."),
+    Setting("require_keys", "bool", False, "", "Ask for a key on loopback too."),
+    Setting("max_body_mb", "int", 20, "MiB", "Largest OTLP body over HTTP, after decompression.", minimum=1),
+    Setting("max_grpc_message_mb", "int", 20, "MiB", "Largest OTLP message over gRPC, after decompression.", minimum=1),
+    Setting("fsync", "str", "always", "", "When the spool reaches the disk before an acknowledgement: always survives power loss, off only a crash of Spanhouse.", choices=("always", "off")),
+    Setting("spool_max_mb", "int", 4096, "MiB", "Spool bound; when it is reached senders get 503 and retry.", minimum=1),
+    Setting("spool_max_age_s", "int", 86400, "s", "When the oldest waiting request is older than this, new ones get 503.", minimum=60),
+    Setting("min_free_disk_mb", "int", 256, "MiB", "Free space kept on the data disk; below it senders get 503 and nothing is lost.", minimum=0),
+    Setting("retention_days", "int", 0, "days", "How long telemetry is kept in projects that do not say; 0 keeps it for ever.", minimum=0),
+    Setting("transform_processes", "int", 1, "processes", "Processes that decode, normalise and price; 0 does it inside the server process.", minimum=0),
+    Setting("query_timeout_s", "int", 30, "s", "Longest time one read may take.", minimum=1),
+    Setting("proxy_upstreams", "json", {}, "JSON object", "Names and base URLs put behind /proxy/{name}."),
+    Setting("log_level", "str", "info", "", "What the server logs.", choices=("debug", "info", "warning", "error")),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(slots=True)
+class Settings:
+    """The settings in force. Attributes are the names in ``SETTINGS``."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @classmethod
+    def load(cls, flags: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None) -> Settings:
+        """Read environment and flags; raise ``ConfigError`` naming the setting that is wrong."""
+        env = os.environ if env is None else env
+        values: dict[str, Any] = {}
+        for setting in SETTINGS:
+            given = (flags or {}).get(setting.name)
+            source = setting.flag
+            if given is None:
+                given, source = env.get(setting.env), setting.env
+            values[setting.name] = _default(setting) if given is None else _read(setting, given, source)
+        settings = cls(values)
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        unknown = [name for name in self.values if name not in _BY_NAME]
+        if unknown:
+            raise ConfigError(f"unknown setting {unknown[0]}")
+        if not self.on_loopback and not self.admin_key:
+            raise ConfigError(
+                f"refusing to listen on {self.host} without a key: everyone who reaches it could read your data",
+                "set SPANHOUSE_ADMIN_KEY to a long random string (e.g. the output of `openssl rand -hex 24`), "
+                "or listen on 127.0.0.1",
+            )
+        if self.admin_key and len(self.admin_key) < 16:
+            raise ConfigError("SPANHOUSE_ADMIN_KEY is shorter than 16 characters", "use `openssl rand -hex 24`")
+
+    @property
+    def on_loopback(self) -> bool:
+        """Tell whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def keys_required(self) -> bool:
+        """Tell whether requests must carry a key."""
+        return bool(self.require_keys) or not self.on_loopback
+
+    @property
+    def columnar_dsn(self) -> str:
+        """Return the DSN of the columnar store, the embedded one by default."""
+        return self.store_dsn or f"chdb://{Path(self.data_dir).resolve() / 'columnar'}"
+
+    @property
+    def records_url(self) -> str:
+        """Return the DSN of the records store, SQLite by default."""
+        return self.records_dsn or f"sqlite:///{Path(self.data_dir).resolve() / 'records.db'}"
+
+
+def _default(setting: Setting) -> Any:
+    return Path(setting.default) if setting.type == "path" else setting.default
+
+
+def _read(setting: Setting, given: Any, source: str) -> Any:
+    try:
+        value = _convert(setting, given)
+    except ValueError as error:
+        raise ConfigError(f"{source}={given!r} is not a valid {setting.type}: {error}", setting.help) from None
+    if setting.choices and value not in setting.choices:
+        raise ConfigError(f"{source}={given!r} is not one of {', '.join(setting.choices)}", setting.help)
+    if setting.minimum is not None and value < setting.minimum:
+        raise ConfigError(f"{source}={given!r} is below {setting.minimum}", setting.help)
+    return value
+
+
+def _convert(setting: Setting, given: Any) -> Any:
+    if setting.type == "int":
+        return int(given)
+    if setting.type == "bool":
+        if isinstance(given, bool):
+            return given
+        if given.lower() in ("1", "true", "yes", "on"):
+            return True
+        if given.lower() in ("0", "false", "no", "off", ""):
+            return False
+        raise ValueError("use true or false")
+    if setting.type == "path":
+        return Path(given)
+    if setting.type == "json":
+        parsed = json.loads(given) if isinstance(given, str) else given
+        if not isinstance(parsed, dict):
+            raise ValueError("expected a JSON object")
+        return parsed
+    return str(given)

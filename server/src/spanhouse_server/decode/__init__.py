@@ -1,0 +1,1 @@
+"""OTLP messages to plain spans, logs and metric points."""

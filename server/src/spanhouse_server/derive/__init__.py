@@ -1,0 +1,1 @@
+"""Background workers over stored spans."""

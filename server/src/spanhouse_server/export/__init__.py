@@ -1,0 +1,1 @@
+"""What leaves the house: Prometheus metrics, OTLP re-export, scaling signals."""

@@ -1,0 +1,1 @@
+"""Our own health, metrics and logs."""

@@ -1,0 +1,1 @@
+"""OTLP in: HTTP and gRPC, limits, authentication, replies."""

@@ -1,0 +1,1 @@
+"""The durable queue between acknowledging a request and storing it."""

@@ -1,0 +1,1 @@
+"""Where telemetry (columnar) and configuration (records) are kept."""

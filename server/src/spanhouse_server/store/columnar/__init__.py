@@ -1,0 +1,1 @@
+"""The columnar store on ClickHouse, embedded (chDB) or served."""

@@ -1,0 +1,1 @@
+"""The records store on SQLite or Postgres."""
