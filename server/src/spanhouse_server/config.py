@@ -7,7 +7,6 @@ cannot be meant. ``docs/settings.md`` is generated from ``SETTINGS`` and a test 
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ ENV_PREFIX = "SPANHOUSE_"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``type`` is ``str int bool path json``; ``unit`` is for people."""
+    """One setting. ``type`` is ``str int bool path``; ``unit`` is for people."""
 
     name: str
     type: str
@@ -63,7 +62,6 @@ SETTINGS = (
     Setting("retention_days", "int", 0, "days", "How long telemetry is kept in projects that do not say; 0 keeps it for ever.", minimum=0),
     Setting("transform_processes", "int", 1, "processes", "Processes that decode, normalise and price; 0 does it inside the server process.", minimum=0),
     Setting("query_timeout_s", "int", 30, "s", "Longest time one read may take.", minimum=1),
-    Setting("proxy_upstreams", "json", {}, "JSON object", "Names and base URLs put behind /proxy/{name}."),
     Setting("log_level", "str", "info", "", "What the server logs.", choices=("debug", "info", "warning", "error")),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -135,6 +133,25 @@ class Settings:
         return self.records_dsn or f"sqlite:///{Path(self.data_dir).resolve() / 'records.db'}"
 
 
+def settings_markdown() -> str:
+    """Return ``docs/settings.md``: the table of settings for people."""
+    lines = [
+        "# Settings",
+        "",
+        "Every setting is an environment variable and a flag of `spanhouse serve`; a flag wins.",
+        "This page is generated: `spanhouse settings --markdown > docs/settings.md`.",
+        "",
+        "| variable | flag | default | unit | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for setting in SETTINGS:
+        default = str(setting.default)
+        choices = f" One of {', '.join(setting.choices)}." if setting.choices else ""
+        shown = f"`{default}`" if default else "empty"
+        lines.append(f"| `{setting.env}` | `{setting.flag}` | {shown} | {setting.unit} | {setting.help}{choices} |")
+    return "\n".join(lines) + "\n"
+
+
 def _default(setting: Setting) -> Any:
     return Path(setting.default) if setting.type == "path" else setting.default
 
@@ -164,9 +181,4 @@ def _convert(setting: Setting, given: Any) -> Any:
         raise ValueError("use true or false")
     if setting.type == "path":
         return Path(given)
-    if setting.type == "json":
-        parsed = json.loads(given) if isinstance(given, str) else given
-        if not isinstance(parsed, dict):
-            raise ValueError("expected a JSON object")
-        return parsed
     return str(given)

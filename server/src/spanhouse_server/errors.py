@@ -68,6 +68,12 @@ class BadQuery(BadRequest):
         self.length = length
 
 
+class QueryTimeout(BadRequest):
+    """A read passed its time limit; asked again as it is, it would most likely do so again."""
+
+    code = "query_timeout"
+
+
 class Unauthenticated(SpanhouseError):
     """No key, or one that is unknown or revoked."""
 

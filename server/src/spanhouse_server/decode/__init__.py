@@ -1,1 +1,11 @@
-"""OTLP messages to plain spans, logs and metric points."""
+"""OTLP bodies to plain records: ``parse`` the body, ``check`` it before acknowledging, ``decode`` it after.
+
+``check`` and ``decode`` refuse exactly the same records, so what a sender was told is what is stored.
+"""
+
+from spanhouse_server.decode.check import Checked, check
+from spanhouse_server.decode.parse import parse
+from spanhouse_server.decode.records import decode
+from spanhouse_server.decode.refuse import MAX_RECORD_BYTES
+
+__all__ = ["MAX_RECORD_BYTES", "Checked", "check", "decode", "parse"]

@@ -1,1 +1,1 @@
-"""Questions to the store: filter language, traces, sessions, metrics."""
+"""Reads: the filter language, plans, traces, spans, sessions, users, figures."""

@@ -1,1 +1,1 @@
-"""The HTTP API, live events and the web page."""
+"""HTTP API, server-sent events and the web page."""

@@ -73,10 +73,12 @@ class Spool(Protocol):
     def count_rejected(self, rejected: Mapping[str, int]) -> None:
         """Count refusals of a request that left nothing to store. May be delayed, never raises."""
 
-    def claim(self, max_entries: int, max_bytes: int) -> list[SpoolEntry]:
+    def claim(self, max_entries: int, max_bytes: int, after: int = 0) -> list[SpoolEntry]:
         """Return the oldest entries that are neither acknowledged nor set aside, in order.
 
-        At least one entry is returned when any waits, however large. One caller at a time.
+        Only entries with a sequence larger than ``after`` are looked at, so that the next batch
+        can be prepared while the last one is being stored. At least one entry is returned when
+        any waits, however large. One caller at a time.
         """
 
     def wait(self, timeout_s: float) -> bool:

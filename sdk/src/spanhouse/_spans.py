@@ -1,0 +1,241 @@
+"""Spans made by hand: ``with spanhouse.span(…)`` and ``with spanhouse.llm_call(…)``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from opentelemetry import trace
+
+from spanhouse import _ambient, _core
+from spanhouse import _attributes as a
+from spanhouse._calls import llm_output
+from spanhouse._documents import to_documents
+from spanhouse._log import warn_rarely
+from spanhouse._messages import parts, to_messages
+from spanhouse._responses import usage_attributes
+from spanhouse._serialize import to_json, to_text
+from spanhouse._state import STATE
+
+_NS_PER_S = 1_000_000_000
+
+
+class Span:
+    """A span that is current inside its ``with`` block. Nothing here raises, whatever it is given.
+
+    ``start_time_ns`` and ``end_time_ns`` (nanoseconds since 1970) record work of another time, for
+    instance from a log; without them the block is measured.
+    """
+
+    def __init__(
+        self, kind: _core.Kind, attributes: Mapping[str, Any] | None = None, start_time_ns: int | None = None
+    ) -> None:
+        self._kind = kind
+        self._attributes = dict(attributes or {})
+        self._start_time_ns = start_time_ns
+        self._span: trace.Span = trace.INVALID_SPAN
+        self._token: Any = None
+        self.end_time_ns: int | None = None
+
+    def __enter__(self) -> Span:
+        if not STATE.active:
+            return self
+        context = _ambient.current()
+        sampled = _core.decide(context)
+        if sampled:
+            self._span = _core.start(self._kind, context, self._attributes, self._start_time_ns)
+            self._token = _core.enter(context, self._span)
+        elif sampled is False:
+            self._token = _ambient.attach(_core.not_sampled_context(context))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
+    ) -> None:
+        if self._token is None:
+            return
+        _ambient.detach(self._token)
+        self._token = None
+        if error is None:
+            _core.finish(self._span, None, self.end_time_ns)
+        else:
+            _core.fail(self._span, error, None, self.end_time_ns)
+
+    @property
+    def trace_id(self) -> str:
+        """Return the trace id in hex, an empty string when nothing is recorded."""
+        context = self._span.get_span_context()
+        return f"{context.trace_id:032x}" if context.is_valid else ""
+
+    @property
+    def span_id(self) -> str:
+        """Return the span id in hex, an empty string when nothing is recorded."""
+        context = self._span.get_span_context()
+        return f"{context.span_id:016x}" if context.is_valid else ""
+
+    @property
+    def is_recording(self) -> bool:
+        """Tell whether what is set here goes anywhere."""
+        return self._span.is_recording()
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Set one attribute; what OpenTelemetry does not know becomes JSON."""
+        self._set({key: value if isinstance(value, (str, bool, int, float)) else to_json(value)})
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Set several attributes."""
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    def set_input(self, value: Any) -> None:
+        """Record what went in; for tools these are the arguments, for retrievers a text is the query."""
+        if not self._wants_content():
+            return
+        found = {self._kind.input_key: to_json(value)}
+        if self._kind.kind == "retriever" and isinstance(value, str):
+            found[a.QUERY_TEXT] = to_text(value)
+        self._set(found)
+
+    def set_output(self, value: Any) -> None:
+        """Record what came out; for retrievers a list of documents is shown as such."""
+        if not self._wants_content():
+            return
+        documents = to_documents(value) if self._kind.kind == "retriever" else None
+        self._set(
+            {a.DOCUMENTS: to_json(documents)} if documents is not None else {self._kind.output_key: to_json(value)}
+        )
+
+    def set_error(self, error: BaseException | str) -> None:
+        """Mark the span as failed although its block goes on."""
+        if not self._span.is_recording():
+            return
+        if isinstance(error, BaseException):
+            _core.mark_failed(self._span, error, self.end_time_ns)
+        else:
+            self._span.set_status(trace.Status(trace.StatusCode.ERROR, str(error)))
+
+    def _wants_content(self) -> bool:
+        return STATE.capture and self._span.is_recording()
+
+    def _set(self, attributes: Mapping[str, Any]) -> None:
+        try:
+            self._span.set_attributes(attributes)
+        except Exception as error:
+            warn_rarely("set", "attributes could not be set: %s: %s", type(error).__name__, error)
+
+
+class LlmCall(Span):
+    """A model call made by hand, with OpenTelemetry's GenAI attributes."""
+
+    def __enter__(self) -> LlmCall:
+        super().__enter__()
+        self._entered = time.perf_counter()
+        self._first_token_s: float | None = None
+        return self
+
+    def set_input(self, value: Any) -> None:
+        """Record the messages sent: a text, or messages in OpenAI's, Anthropic's or OTel's form."""
+        if self._wants_content():
+            messages = to_messages(value)
+            self._set({a.INPUT_MESSAGES: to_json(messages)} if messages else {a.INPUT: to_json(value)})
+
+    def set_output(self, value: Any) -> None:
+        """Record the answer: a text, a message, or a client library's response with model and usage."""
+        if not self._span.is_recording():
+            return
+        try:
+            messages = to_messages(value, "assistant") if STATE.capture else None
+            self._set({a.OUTPUT_MESSAGES: to_json(messages)} if messages else llm_output(value, STATE.capture))
+        except Exception as error:
+            warn_rarely("output", "an answer could not be recorded: %s", type(error).__name__)
+
+    def set_usage(
+        self,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cache_read_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+    ) -> None:
+        """Record token counts; input includes cached tokens and output includes reasoning."""
+        self._set(
+            usage_attributes(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens)
+        )
+
+    def set_response(
+        self, model: str | None = None, response_id: str | None = None, finish_reason: str | None = None
+    ) -> None:
+        """Record what the provider said about the answer."""
+        found: dict[str, Any] = {a.RESPONSE_MODEL: model, a.RESPONSE_ID: response_id}
+        if finish_reason is not None:
+            found[a.FINISH_REASONS] = [finish_reason]
+        self._set({key: value for key, value in found.items() if value is not None})
+
+    def mark_first_token(self, time_ns: int | None = None) -> None:
+        """Say that the first token of a stream is here; later calls change nothing.
+
+        ``time_ns`` (nanoseconds since 1970) goes with ``start_time_ns`` of the call.
+        """
+        if self._first_token_s is not None or self._token is None:
+            return
+        if time_ns is not None and self._start_time_ns is not None:
+            self._first_token_s = (time_ns - self._start_time_ns) / _NS_PER_S
+        else:
+            self._first_token_s = time.perf_counter() - self._entered
+        self._set({a.TIME_TO_FIRST_CHUNK_S: self._first_token_s, a.REQUEST_STREAM: True})
+
+
+def span(
+    name: str,
+    kind: str = "span",
+    *,
+    input: Any = None,  # noqa: A002 - the word users look for
+    attributes: Mapping[str, Any] | None = None,
+    start_time_ns: int | None = None,
+) -> Span:
+    """Return a span for a ``with`` block; ``kind``: workflow, task, agent, tool, llm, retriever or span."""
+    described = _core.describe(kind, str(name))
+    made = Span(described, attributes, start_time_ns)
+    if input is not None and STATE.capture:
+        made._attributes[described.input_key] = to_json(input)
+        if described.kind == "retriever" and isinstance(input, str):
+            made._attributes[a.QUERY_TEXT] = to_text(input)
+    return made
+
+
+def llm_call(
+    model: str,
+    provider: str | None = None,
+    messages: Any = None,
+    *,
+    operation: str = "chat",
+    system: Any = None,
+    tools: Any = None,
+    parameters: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    start_time_ns: int | None = None,
+) -> LlmCall:
+    """Return the span of a model call for a ``with`` block.
+
+    ``provider``: OpenTelemetry's name, such as ``openai`` or ``anthropic``. ``parameters``: temperature
+    and the like. ``operation``: ``chat``, ``embeddings``, ``text_completion`` and so on.
+    """
+    found: dict[str, Any] = {a.REQUEST_MODEL: str(model)}
+    if provider:
+        found[a.PROVIDER] = str(provider)
+    for name, value in (parameters or {}).items():
+        found[a.REQUEST_PREFIX + name] = value if isinstance(value, (str, bool, int, float)) else to_json(value)
+    if STATE.capture:
+        as_messages = to_messages(messages)
+        if as_messages:
+            found[a.INPUT_MESSAGES] = to_json(as_messages)
+        if system is not None:
+            found[a.SYSTEM_INSTRUCTIONS] = to_json(parts(system))
+        if tools:
+            found[a.TOOL_DEFINITIONS] = to_json(tools)
+    found.update(attributes or {})
+    described = _core.describe("llm", str(model), {a.OPERATION: operation})
+    described = _core.Kind("llm", f"{operation} {model}", described.span_kind, described.static)
+    return LlmCall(described, found, start_time_ns)

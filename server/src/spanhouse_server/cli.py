@@ -1,0 +1,159 @@
+"""The ``spanhouse`` command. Heavy rooms are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from spanhouse_server import __version__
+from spanhouse_server.config import SETTINGS, Setting, Settings, settings_markdown
+from spanhouse_server.errors import SpanhouseError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status: 0 done, 1 failed, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except SpanhouseError as error:
+        print(f"spanhouse: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="spanhouse", description="Self-hosted, OpenTelemetry-native observability for LLM applications."
+    )
+    parser.add_argument("--version", action="version", version=f"spanhouse {__version__}")
+    commands = parser.add_subparsers(metavar="command", required=True)
+
+    serve = _command(commands, "serve", _serve, "receive, store and show traces")
+    _add_settings(serve, SETTINGS)
+
+    migrate = _command(commands, "migrate", _migrate, "bring the stores to the newest schema and leave")
+    _add_settings(migrate, _store_settings())
+
+    replay = _command(commands, "replay", _replay, "list what could not be stored, or put it back in the queue")
+    _add_settings(replay, _store_settings())
+    replay.add_argument("sequence", nargs="*", type=int, help="requests to put back")
+    replay.add_argument("--all", action="store_true", help="put every request back")
+
+    doctor = _command(commands, "doctor", _doctor, "check the set-up and say what to mend")
+    _add_settings(doctor, SETTINGS)
+
+    demo = _command(commands, "demo", _demo, "send the traffic of a small sample application")
+    demo.add_argument("--endpoint", default="http://127.0.0.1:4318", help="Spanhouse to send to (default: %(default)s)")
+    demo.add_argument("--api-key", default=None, help="key of the project, where keys are asked for")
+    demo.add_argument("--traces", type=int, default=40, help="how many traces to send (default: %(default)s)")
+
+    openapi = _command(commands, "openapi", _openapi, "print the OpenAPI document of the API")
+    openapi.set_defaults(run=_openapi)
+    settings = _command(commands, "settings", _settings, "print every setting")
+    settings.add_argument("--markdown", action="store_true", help="as docs/settings.md")
+    _command(commands, "version", lambda _: print(f"spanhouse {__version__}"), "print the version")
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction, name: str, run: object, help_text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
+    command.set_defaults(run=run)
+    return command
+
+
+def _store_settings() -> list[Setting]:
+    names = {"data_dir", "store_dsn", "store_cluster", "records_dsn", "log_level"}
+    return [setting for setting in SETTINGS if setting.name in names]
+
+
+def _add_settings(command: argparse.ArgumentParser, settings: Sequence[Setting]) -> None:
+    for setting in settings:
+        text = f"{setting.help} Default: {setting.default or 'empty'}; environment: {setting.env}"
+        if setting.type == "bool":
+            command.add_argument(setting.flag, dest=setting.name, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            command.add_argument(
+                setting.flag, dest=setting.name, metavar=setting.unit.split(" ")[0].upper() or "VALUE", help=text
+            )
+
+
+def _load(options: argparse.Namespace) -> Settings:
+    flags = {setting.name: getattr(options, setting.name, None) for setting in SETTINGS}
+    return Settings.load(flags)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from spanhouse_server.app import serve
+
+    serve(_load(options))
+    return 0
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from spanhouse_server.house import open_stores
+
+    with open_stores(_load(options)) as stores:
+        applied = stores.columnar.migrate()
+    for name in applied:
+        print(f"applied {name}")
+    print("the stores have the newest schema")
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from spanhouse_server.clock import rfc3339
+    from spanhouse_server.house import lock_data_dir, open_spool
+
+    settings = _load(options)
+    with lock_data_dir(settings), open_spool(settings) as spool:
+        if options.all or options.sequence:
+            count = spool.replay(options.sequence or None)
+            print(f"put back {count} request{'' if count == 1 else 's'}; they are stored at the next start")
+            return 0
+        waiting = spool.list_set_aside()
+        for entry in waiting:
+            print(
+                f"{entry.sequence}\t{rfc3339(entry.received_ns)}\t{entry.project_id}\t{entry.signal}"
+                f"\t{entry.size_bytes} bytes\t{entry.reason}"
+            )
+        print(f"{len(waiting)} set aside" + ("; put them back with --all or their numbers" if waiting else ""))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from spanhouse_server.doctor import examine
+
+    return 0 if examine(_load(options), print) else 1
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from spanhouse_server.demo import run
+
+    summary = run(options.endpoint, options.api_key, traces=options.traces)
+    print(summary)
+    return 0
+
+
+def _openapi(options: argparse.Namespace) -> int:
+    from spanhouse_server.show.openapi import document
+
+    print(json.dumps(document(), indent=2, sort_keys=True))
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> int:
+    if options.markdown:
+        print(settings_markdown(), end="")
+        return 0
+    for setting in SETTINGS:
+        print(f"{setting.env}\t{setting.flag}\t{setting.default}\t{setting.help}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

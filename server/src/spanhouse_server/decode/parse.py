@@ -1,0 +1,65 @@
+"""Reads an OTLP body, protobuf or JSON, into its export request message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from spanhouse_server.decode.json_body import parse_json
+from spanhouse_server.errors import UndecodableBody
+
+REQUESTS: dict[str, Any] = {
+    "traces": ExportTraceServiceRequest,
+    "logs": ExportLogsServiceRequest,
+    "metrics": ExportMetricsServiceRequest,
+}
+
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x78\x9c": "deflate"}
+
+
+def parse(signal: str, media_type: str, body: bytes) -> Any:
+    """Return the ``Export…ServiceRequest`` of ``signal`` that a decompressed body holds.
+
+    ``media_type`` is ``application/x-protobuf`` or ``application/json``, parameters are ignored.
+    Raises ``UndecodableBody``, and nothing else, when the body as a whole cannot be read; single
+    bad records are left to ``check``.
+    """
+    request = REQUESTS[signal]
+    kind = media_type.partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return parse_json(request(), body)
+    if kind != "application/x-protobuf":
+        raise UndecodableBody(
+            f"the media type {media_type[:80]!r} is not OTLP", "send application/x-protobuf or application/json"
+        )
+    try:
+        return request.FromString(body)
+    except DecodeError as error:
+        raise _explain(signal, body, str(error)) from None
+
+
+def _explain(signal: str, body: bytes, error: str) -> UndecodableBody:
+    for magic, encoding in _COMPRESSED.items():
+        if body.startswith(magic):
+            return UndecodableBody(
+                f"the body is compressed with {encoding} but no Content-Encoding says so",
+                f"send Content-Encoding: {encoding}",
+            )
+    if body[:64].lstrip()[:1] in (b"{", b"["):
+        return UndecodableBody(
+            "the body looks like JSON but was announced as protobuf", "send Content-Type: application/json"
+        )
+    if "MaxDepth" in error:
+        return UndecodableBody(
+            "an attribute value is nested deeper than 100 protobuf messages", "flatten the attribute"
+        )
+    if "UTF-8" in error:
+        return UndecodableBody("a string in the body is not valid UTF-8", "send such data as bytes_value")
+    return UndecodableBody(
+        f"the body is not a valid OTLP {signal} request in protobuf: it is truncated or corrupt",
+        "check that the body is sent whole and to the right endpoint",
+    )

@@ -1,0 +1,1 @@
+"""The steps between spool and store; ``pipeline.py`` puts them in order."""

@@ -1,0 +1,81 @@
+"""Join GenAI log events to their spans, whichever arrived first.
+
+Many instrumentations send messages not on the span but as log records with the span's ids. After
+each batch, the spans of the touched traces that have such records are read again together with
+them and stored anew; the version is the later of the two arrivals, so repeating is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from spanhouse_server.model.raw import RawLog
+from spanhouse_server.store import rows
+from spanhouse_server.store.contract import ColumnarStore, TraceKey
+from spanhouse_server.store.readback import RAW_LOG_COLUMNS, RAW_SPAN_COLUMNS, raw_log, raw_span
+from spanhouse_server.drain.transform import priced_span
+
+#: Trace ids per statement.
+CHUNK = 1000
+
+
+def join_logs(store: ColumnarStore, traces: Iterable[TraceKey]) -> set[TraceKey]:
+    """Store the spans of these traces again with the content of their log records.
+
+    Returns the traces that changed.
+    """
+    by_project: dict[str, list[str]] = {}
+    for project_id, trace_id in traces:
+        by_project.setdefault(project_id, []).append(trace_id)
+    changed: set[TraceKey] = set()
+    for project_id, trace_ids in by_project.items():
+        for start in range(0, len(trace_ids), CHUNK):
+            changed |= _join_chunk(store, project_id, trace_ids[start : start + CHUNK])
+    return changed
+
+
+def _join_chunk(store: ColumnarStore, project_id: str, trace_ids: list[str]) -> set[TraceKey]:
+    logs = _genai_logs(store, project_id, trace_ids)
+    if not logs:
+        return set()
+    touched = sorted({trace_id for trace_id, _ in logs})
+    joined: list[dict[str, Any]] = []
+    for row in _spans(store, project_id, touched):
+        records = logs.get((row["trace_id"], row["span_id"]))
+        if not records:
+            continue
+        version = max(row["version"], *(log_version for log_version, _ in records))
+        span = priced_span(raw_span(row), [record for _, record in records])
+        joined.append(rows.span_row(project_id, version, row["retention_days"], span))
+    if joined:
+        store.insert("spans", rows.lines(joined))
+    return {(project_id, row["trace_id"]) for row in joined}
+
+
+def _genai_logs(
+    store: ColumnarStore, project_id: str, trace_ids: list[str]
+) -> dict[tuple[str, str], list[tuple[int, RawLog]]]:
+    found = store.select(
+        f"""
+        SELECT version, {", ".join(RAW_LOG_COLUMNS)} FROM logs FINAL
+        WHERE project_id = {{project_id:String}} AND trace_id IN {{trace_ids:Array(String)}}
+          AND span_id != '' AND is_genai
+        ORDER BY trace_id, span_id, time_ns, log_id
+        """,  # noqa: S608 - only our own column names are put in
+        {"project_id": project_id, "trace_ids": trace_ids},
+    )
+    logs: dict[tuple[str, str], list[tuple[int, RawLog]]] = {}
+    for row in found:
+        logs.setdefault((row["trace_id"], row["span_id"]), []).append((row["version"], raw_log(row)))
+    return logs
+
+
+def _spans(store: ColumnarStore, project_id: str, trace_ids: list[str]) -> list[dict[str, Any]]:
+    return store.select(
+        f"""
+        SELECT version, retention_days, {", ".join(RAW_SPAN_COLUMNS)} FROM spans FINAL
+        WHERE project_id = {{project_id:String}} AND trace_id IN {{trace_ids:Array(String)}}
+        """,  # noqa: S608 - only our own column names are put in
+        {"project_id": project_id, "trace_ids": trace_ids},
+    )

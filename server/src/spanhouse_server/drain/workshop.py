@@ -1,0 +1,70 @@
+"""Where ``transform`` runs: processes beside the server, or the caller's own thread.
+
+The processes start with the first batch, so an idle server is one process, and are made anew when
+one dies (out of memory, say); the batch it held fails and is tried again request by request.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from spanhouse_server.spool.contract import SpoolEntry
+from spanhouse_server.drain.transform import Transformed, transform
+
+log = logging.getLogger("spanhouse.pipeline")
+
+
+class Workshop:
+    """Runs ``transform`` on batches. ``processes`` 0 runs it at once, in the calling thread."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+
+    def submit(
+        self, entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], settle_version: int
+    ) -> Future[Transformed]:
+        """Return the future rows of these entries."""
+        if self._processes == 0:
+            return _done(entries, retention_days, settle_version)
+        try:
+            return self._open_pool().submit(transform, list(entries), dict(retention_days), settle_version)
+        except BrokenProcessPool:
+            log.warning("a transform process died; starting a new one")
+            self.close()
+            return self._open_pool().submit(transform, list(entries), dict(retention_days), settle_version)
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def _open_pool(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # spawn, not fork: the server has threads and an open database engine that a fork would copy.
+            self._pool = ProcessPoolExecutor(
+                self._processes, multiprocessing.get_context("spawn"), initializer=_begin_process
+            )
+        return self._pool
+
+
+def _begin_process() -> None:
+    # Ctrl-C reaches the whole process group; the server decides when its helpers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _done(
+    entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], settle_version: int
+) -> Future[Transformed]:
+    future: Future[Transformed] = Future()
+    try:
+        future.set_result(transform(entries, retention_days, settle_version))
+    except Exception as error:
+        future.set_exception(error)
+    return future

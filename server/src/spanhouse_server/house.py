@@ -1,0 +1,158 @@
+"""Opens what a server consists of, in order, and closes it in reverse."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from spanhouse_server import __version__
+from spanhouse_server.config import MIB, Settings
+from spanhouse_server.drain.workshop import Workshop
+from spanhouse_server.errors import ConfigError
+from spanhouse_server.ops.health import Health
+from spanhouse_server.ops.metrics import Metrics
+from spanhouse_server.pipeline import Pipeline
+from spanhouse_server.show.live import LiveHub
+from spanhouse_server.spool.sqlite import SqliteSpool
+from spanhouse_server.store.access import Access
+from spanhouse_server.store.columnar import open_columnar
+from spanhouse_server.store.contract import ColumnarStore, RecordsStore
+from spanhouse_server.store.gate import StoreGate
+from spanhouse_server.store.records import open_records
+from spanhouse_server.store.retention import Retention
+
+log = logging.getLogger("spanhouse")
+
+#: The drain loop beats at least this often while all is well; longer means it hangs.
+DRAIN_STALE_S = 120.0
+
+
+@dataclass(slots=True)
+class Stores:
+    """Both stores, open."""
+
+    columnar: ColumnarStore
+    records: RecordsStore
+
+
+class House:
+    """Everything but the listening: stores, spool, pipeline, and what watches over them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics(__version__)
+        self.health = Health()
+        self.live = LiveHub()
+        self._exits = ExitStack()
+
+    def open(self) -> None:
+        """Open the stores and start draining. Raises ``ConfigError`` when that cannot work."""
+        try:
+            self._open()
+        except BaseException:
+            self._exits.close()
+            raise
+
+    def _open(self) -> None:
+        self._exits.enter_context(lock_data_dir(self.settings))
+        self.records = open_records(self.settings.records_url)
+        self._exits.callback(self.records.close)
+        self.records.migrate()
+        self.spool = self._exits.enter_context(open_spool(self.settings))
+        self.store = StoreGate(lambda: open_columnar_store(self.settings))
+        self._exits.callback(self.store.close)
+        self.store.open()
+        self.access = Access(self.settings, self.records)
+        retention = Retention(self.records, self.settings.retention_days)
+        workshop = Workshop(self.settings.transform_processes)
+        self._exits.callback(workshop.close)
+        self.pipeline = Pipeline(
+            self.spool, self.store, workshop, retention.by_project, self.metrics, self.health, self._published
+        )
+        self._exits.callback(self.pipeline.stop)
+        self.metrics.watch_ingest(self.spool.stats)
+        self.health.expect("drain", stale_after_s=DRAIN_STALE_S, required=False, vital=True)
+        self.health.report("drain", True)
+        self.pipeline.start()
+
+    def close(self) -> None:
+        """Stop draining and release everything; what is spooled stays for the next start."""
+        self._exits.close()
+
+    def _published(self, traces: Sequence[tuple[str, str]]) -> None:
+        by_project: dict[str, list[dict[str, str]]] = {}
+        for project_id, trace_id in traces:
+            by_project.setdefault(project_id, []).append({"trace_id": trace_id})
+        for project_id, stored in by_project.items():
+            self.live.publish(project_id, stored)
+
+
+def open_columnar_store(settings: Settings) -> ColumnarStore:
+    """Open the columnar store that the settings name."""
+    return open_columnar(
+        settings.columnar_dsn,
+        cluster=settings.store_cluster,
+        memory_mb=settings.store_memory_mb,
+        query_timeout_s=settings.query_timeout_s,
+    )
+
+
+@contextmanager
+def open_stores(settings: Settings) -> Iterator[Stores]:
+    """Open both stores for a command, the records store migrated."""
+    with lock_data_dir(settings), ExitStack() as exits:
+        records = open_records(settings.records_url)
+        exits.callback(records.close)
+        records.migrate()
+        columnar = open_columnar_store(settings)
+        exits.callback(columnar.close)
+        yield Stores(columnar, records)
+
+
+@contextmanager
+def open_spool(settings: Settings) -> Iterator[SqliteSpool]:
+    """Open the spool in the data folder."""
+    spool = SqliteSpool(
+        Path(settings.data_dir) / "spool.db",
+        max_bytes=settings.spool_max_mb * MIB,
+        max_age_s=settings.spool_max_age_s,
+        min_free_bytes=settings.min_free_disk_mb * MIB,
+        fsync=settings.fsync,
+    )
+    try:
+        yield spool
+    finally:
+        spool.close()
+
+
+@contextmanager
+def lock_data_dir(settings: Settings) -> Iterator[Path]:
+    """Create the data folder and hold it: one process at a time may use it.
+
+    The lock goes with the process, so a crash leaves nothing to clean up.
+    """
+    folder = Path(settings.data_dir)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"the data folder {folder} cannot be used: {error.strerror}", "choose another with --data-dir"
+        ) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise ConfigError(
+            f"another Spanhouse uses the data folder {folder}",
+            "stop it first, or give this one its own folder with --data-dir and its own ports",
+        ) from None
+    try:
+        yield folder
+    finally:
+        os.close(handle)

@@ -1,0 +1,58 @@
+"""One span's way through: secrets out, a dialect chosen, its reading completed by what all share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from spanhouse_server.model.raw import RawLog, RawSpan, Scope
+from spanhouse_server.model.span import Span
+from spanhouse_server.normalise.context import read_context
+from spanhouse_server.normalise.dialects import DIALECTS
+from spanhouse_server.normalise.dialects.otel_content import LOG_EVENTS, log_event_name
+from spanhouse_server.normalise.outcome import read_outcome, read_ttft
+from spanhouse_server.normalise.preview import fill_previews
+from spanhouse_server.normalise.redact import redact_log, redact_span
+from spanhouse_server.normalise.view import View
+
+#: Raised whenever a mapping changes, so that stored spans can be told apart and mapped again.
+MAPPER_VERSION = 1
+#: Added to the flags of a span whose mapping failed; it is kept with name, time and raw record.
+UNMAPPED = "unmapped"
+
+
+def normalise(raw: RawSpan, logs: Sequence[RawLog] = ()) -> Span:
+    """Return the canonical span for ``raw`` and the GenAI log events linked to it. Never raises."""
+    try:
+        clean = redact_span(raw)
+    except Exception:  # noqa: BLE001  what cannot be searched for secrets is not kept
+        clean = replace(
+            raw, attributes={}, events=[], links=[], resource={}, scope=Scope(), flags=[*raw.flags, UNMAPPED]
+        )
+        return Span(raw=clean, dialect="generic", mapper_version=MAPPER_VERSION)
+    try:
+        return _read(clean, [redact_log(log) for log in logs] if logs else ())
+    except Exception:  # noqa: BLE001  a dialect's mistake must not cost a span, nor its batch
+        flagged = replace(clean, flags=[*clean.flags, UNMAPPED])
+        return Span(raw=flagged, dialect="generic", mapper_version=MAPPER_VERSION)
+
+
+def is_genai_log(log: RawLog) -> bool:
+    """Tell whether a log record says something about its span that ``normalise`` reads."""
+    return bool(log.span_id) and log_event_name(log) in LOG_EVENTS
+
+
+def _read(raw: RawSpan, logs: Sequence[RawLog]) -> Span:
+    span = Span(raw=raw, mapper_version=MAPPER_VERSION)
+    view = View(raw, logs)
+    for dialect in DIALECTS:
+        if dialect.matches(view):
+            dialect.read(view, span)
+            span.dialect = dialect.name
+            break
+    read_context(view, span)
+    read_outcome(view, span)
+    read_ttft(view, span)
+    fill_previews(span)
+    span.truncated = span.truncated or view.truncated
+    return span

@@ -1,0 +1,171 @@
+"""OpenTelemetry's GenAI conventions, from the newest back to the first.
+
+Which generation a span speaks is decided key by key: the schema URL does not tell the truth, and
+one span may mix two. Content is read by ``otel_content``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spanhouse_server.model.span import Span
+from spanhouse_server.normalise.dialects.base import Dialect, fold_documents
+from spanhouse_server.normalise.dialects.otel_content import overlay_details, read_content
+from spanhouse_server.normalise.messages import fold_tool_definitions, text_message
+from spanhouse_server.normalise.names import CATEGORY_OF_OPERATION, fold_operation, fold_provider
+from spanhouse_server.normalise.usage import UsageKeys, read_usage
+from spanhouse_server.normalise.values import names_of
+from spanhouse_server.normalise.view import View
+
+USAGE = UsageKeys(
+    input=("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.usage.prompt_tokens"),
+    output=("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.usage.completion_tokens"),
+    total=("gen_ai.usage.total_tokens", "llm.usage.total_tokens"),
+    cache_read=(
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.cache_read_input_tokens",
+        "gen_ai.usage.prompt_tokens_details.cached_tokens",
+        "gen_ai.usage.input_tokens_details.cached_tokens",
+        "gen_ai.usage.details.cache_read_tokens",
+        "gen_ai.usage.cached_tokens",
+    ),
+    cache_write=(
+        "gen_ai.usage.cache_write.input_tokens",
+        "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_write_input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.prompt_tokens_details.cache_creation_tokens",
+        "gen_ai.usage.details.cache_write_tokens",
+    ),
+    reasoning=(
+        "gen_ai.usage.reasoning.output_tokens",
+        "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+        "gen_ai.usage.output_tokens_details.reasoning_tokens",
+        "gen_ai.usage.details.reasoning_tokens",
+    ),
+    audio_input=("gen_ai.usage.audio.input_tokens", "gen_ai.usage.details.input_audio_tokens"),
+    audio_output=("gen_ai.usage.audio.output_tokens", "gen_ai.usage.details.output_audio_tokens"),
+)
+#: Scopes whose ``input_tokens`` leave cached ones out, against the conventions.
+EXCLUSIVE_SCOPES = ("openlit.instrumentation.anthropic",)
+
+_REQUEST = "gen_ai.request."
+_NOT_PARAMETERS = frozenset({"gen_ai.request.model", "gen_ai.request.id"})
+_OTHER_PARAMETERS = {
+    "gen_ai.output.type": "output_type",
+    "gen_ai.openai.request.response_format": "response_format",
+    "gen_ai.openai.request.seed": "seed",
+    "gen_ai.openai.request.service_tier": "service_tier",
+    "openai.request.service_tier": "service_tier",
+    "openai.api.type": "api_type",
+    "gen_ai.embeddings.dimension.count": "dimension_count",
+    "gen_ai.retrieval.top_k": "top_k",
+    "gen_ai.data_source.id": "data_source",
+}
+_FINISH_KEYS = (
+    "gen_ai.response.finish_reasons",
+    "gen_ai.response.finish_reason",  # Semantic Kernel
+    "anthropic.message.stop_reason",  # Anthropic's own client
+)
+_SPEAKS = (
+    "gen_ai.usage.",
+    "gen_ai.prompt",
+    "gen_ai.completion",
+    "gen_ai.input.",
+    "gen_ai.output.",
+    "gen_ai.request.model",
+)
+
+
+def matches(view: View) -> bool:
+    """Tell whether a span carries GenAI attributes, events or log events."""
+    if "gen_ai" in view.families or view.logs:
+        return True
+    return any(event.name.startswith("gen_ai.") for event in view.raw.events)
+
+
+def read(view: View, span: Span) -> None:
+    """Read everything but what all dialects share."""
+    overlay_details(view)
+    read_identity(view, span)
+    span.parameters = read_parameters(view)
+    span.usage = read_usage(view.get, USAGE, exclusive=view.scope in EXCLUSIVE_SCOPES)
+    for key in _FINISH_KEYS:
+        if not span.finish_reasons:
+            span.finish_reasons = names_of(view.get(key))
+    read_tool(view, span)
+    read_content(view, span)
+    if span.category in ("retriever", "reranker") or "gen_ai.retrieval.documents" in view.attributes:
+        read_retrieval(view, span)
+    if not span.finish_reasons:
+        reasons = [message["finish_reason"] for message in span.output_messages if message.get("finish_reason")]
+        span.finish_reasons = list(dict.fromkeys(reasons))
+
+
+def read_identity(view: View, span: Span) -> None:
+    """Read operation, category, provider, models and agent."""
+    span.operation = fold_operation(view.name("gen_ai.operation.name", "llm.request.type"))
+    if not span.operation:
+        first_word = view.raw.name.partition(" ")[0]
+        span.operation = first_word if first_word in CATEGORY_OF_OPERATION else ""
+    span.category = CATEGORY_OF_OPERATION.get(span.operation) or _guess_category(view, span.operation)
+    span.provider = fold_provider(view.name("gen_ai.provider.name")) or fold_provider(view.name("gen_ai.system"))
+    span.request_model = view.name("gen_ai.request.model")
+    span.response_model = view.name("gen_ai.response.model")
+    span.response_id = view.name("gen_ai.response.id")
+    span.agent_name = view.name("gen_ai.agent.name")
+
+
+def _guess_category(view: View, operation: str) -> str:
+    """Return what a span without a known operation is, by the keys it carries."""
+    family = view.families.get("gen_ai", ())
+    if any(key.startswith("gen_ai.latency.") for key in family) and view.raw.kind == "server":
+        return "server"
+    if operation:
+        return "other"
+    if "gen_ai.tool.call.id" in view.attributes or "gen_ai.tool.call.arguments" in view.attributes:
+        return "tool"
+    if any(key.startswith(_SPEAKS) for key in family):
+        return "llm"
+    speaks = any(event.name.startswith(("gen_ai.choice", "gen_ai.content.")) for event in view.raw.events)
+    return "llm" if speaks or view.logs else "other"
+
+
+def read_parameters(view: View) -> dict[str, Any]:
+    """Return what the request asked for, by the names of ``gen_ai.request.*`` without the prefix."""
+    parameters: dict[str, Any] = {}
+    for key in view.families.get("gen_ai", ()):
+        if key.startswith(_REQUEST) and key not in _NOT_PARAMETERS:
+            parameters[key[len(_REQUEST) :]] = view.json(key)
+    for key, name in _OTHER_PARAMETERS.items():
+        value = view.get(key)
+        if value is not None:
+            parameters[name] = value
+    return parameters
+
+
+def read_tool(view: View, span: Span) -> None:
+    """Read the tool of an ``execute_tool`` span and the tools offered to a model."""
+    span.tool_name = view.name("gen_ai.tool.name")
+    span.tool_call_id = view.name("gen_ai.tool.call.id")
+    for key in ("gen_ai.tool.call.arguments", "gen_ai.tool.input"):
+        if span.tool_arguments is None:
+            span.tool_arguments = view.json(key)
+    for key in ("gen_ai.tool.call.result", "gen_ai.tool.output"):
+        if span.tool_result is None:
+            span.tool_result = view.json(key)
+    for key in ("gen_ai.tool.definitions", "gen_ai.request.tools"):
+        if key in view.attributes and not span.tool_definitions:
+            span.tool_definitions = fold_tool_definitions(view.json(key))
+
+
+def read_retrieval(view: View, span: Span) -> None:
+    """Read the query and the documents of a retrieval."""
+    span.documents = fold_documents(view.json("gen_ai.retrieval.documents"))
+    query = view.text("gen_ai.retrieval.query.text") or view.text("gen_ai.retrieval.query")
+    if query and not span.input_messages:
+        span.input_messages = [text_message("user", query)]
+
+
+DIALECT = Dialect("otel", matches, read)

@@ -1,0 +1,129 @@
+"""Read JSON that arrives as text: bounded, and tolerant of text that a length limit cut off.
+
+SDKs cut attribute values at ``OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT``, in the middle of a string or a
+key. What stands before the cut is still what a person wants to read, so it is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import orjson
+
+MAX_CHARACTERS = 32 * 1024 * 1024
+MAX_PREFIX_CHARACTERS = 1024 * 1024
+MAX_DEPTH = 100
+#: JSON inside JSON strings is opened at most this many times.
+MAX_LAYERS = 3
+
+_TOKEN = re.compile(
+    r'[ \t\n\r]*(?:(?P<mark>[{}\[\],:])|(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")|(?P<open>"[^"\\]*(?:\\.[^"\\]*)*\\?\Z)'
+    r"|(?P<word>true|false|null|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?=[,\]}\s])|(?P<rest>[-+.\w]{0,32}\Z))",
+    re.DOTALL,
+)
+_WORD_PREFIX = re.compile(r"t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|-?\d*\.?\d*(?:[eE][+-]?\d*)?")
+_DANGLING_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_LONE_SURROGATE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")
+
+
+class Parsed(NamedTuple):
+    """``value`` is the text itself where it is not JSON; ``truncated`` tells it was cut."""
+
+    value: Any
+    truncated: bool
+
+
+def parse(text: str) -> Parsed:
+    """Return the object or array a text holds, opened through layers of quoting, else the text."""
+    current = text
+    for _ in range(MAX_LAYERS):
+        start = current.lstrip()[:1] if current[:1].isspace() else current[:1]
+        if start not in ("{", "[", '"') or len(current) > MAX_CHARACTERS:
+            return Parsed(text, False)
+        try:
+            value = orjson.loads(current)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(value, str):
+            return Parsed(value if isinstance(value, (dict, list)) else text, False)
+        current = value
+    else:
+        return Parsed(text, False)
+    if start == '"' or len(current) > MAX_PREFIX_CHARACTERS:
+        return Parsed(text, False)
+    value = parse_prefix(current)
+    return Parsed(text, False) if value is None else Parsed(value, True)
+
+
+def parse_prefix(text: str) -> Any:
+    """Return what a JSON text held before it was cut; ``None`` where it is not the start of JSON."""
+    closers: list[str] = []
+    expect = "value"
+    position, good_end = 0, 0
+    tail = ""
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None or match.end() == position:
+            return None
+        kind = match.lastgroup
+        mark = match["mark"]
+        position = match.end()
+        if kind == "rest":
+            if match["rest"] and not (expect.startswith("value") and _WORD_PREFIX.fullmatch(match["rest"])):
+                return None
+            break
+        if kind == "open":
+            if expect in ("value", "value or end"):
+                good_end, tail = position, '"'
+            elif not expect.startswith("key"):
+                return None
+            break
+        if mark == ":" or mark == ",":
+            wanted = "colon" if mark == ":" else "comma or end"
+            if expect != wanted or not closers:
+                return None
+            expect = "value" if mark == ":" or closers[-1] == "]" else "key"
+            continue
+        if mark in ("}", "]"):
+            if not closers or closers[-1] != mark or expect not in ("comma or end", _empty_end(mark)):
+                return None
+            closers.pop()
+            expect, good_end = "comma or end", position
+            continue
+        if expect.startswith("key"):
+            if kind != "string":
+                return None
+            expect = "colon"
+            continue
+        if not expect.startswith("value"):
+            return None
+        good_end = position
+        if mark:
+            if len(closers) >= MAX_DEPTH:
+                return None
+            closers.append("}" if mark == "{" else "]")
+            expect = "key or end" if mark == "{" else "value or end"
+        else:
+            expect = "comma or end"
+    if not closers:
+        return None
+    kept = text[:good_end]
+    if tail:
+        kept = _LONE_SURROGATE.sub("", _DANGLING_ESCAPE.sub(r"\1", kept))
+    try:
+        return orjson.loads(kept + tail + "".join(reversed(closers)))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _empty_end(mark: str) -> str:
+    return "key or end" if mark == "}" else "value or end"
+
+
+def dump(value: Any) -> str:
+    """Return a value as compact JSON text, or as Python writes it where JSON cannot."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    except (TypeError, ValueError, RecursionError):
+        return str(value)

@@ -1,0 +1,164 @@
+"""The closed vocabularies: providers, operations, roles, and the category each operation means."""
+
+from __future__ import annotations
+
+#: What emitters write, folded to OpenTelemetry's well-known values of ``gen_ai.provider.name``.
+PROVIDERS = {
+    "amazon": "aws.bedrock",
+    "amazon_bedrock": "aws.bedrock",
+    "aws": "aws.bedrock",
+    "aws_bedrock": "aws.bedrock",
+    "az.ai.inference": "azure.ai.inference",
+    "az.ai.openai": "azure.ai.openai",
+    "azure": "azure.ai.openai",
+    "azure_ai": "azure.ai.inference",
+    "azure_openai": "azure.ai.openai",
+    "azureopenai": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "claude": "anthropic",
+    "gemini": "gcp.gemini",
+    "google": "gcp.gen_ai",
+    "google_genai": "gcp.gen_ai",
+    "google_generativeai": "gcp.gemini",
+    "google_vertexai": "gcp.vertex_ai",
+    "grok": "x_ai",
+    "ibm": "ibm.watsonx.ai",
+    "mistral": "mistral_ai",
+    "mistralai": "mistral_ai",
+    "moonshot": "moonshot_ai",
+    "vertex": "gcp.vertex_ai",
+    "vertex_ai": "gcp.vertex_ai",
+    "vertexai": "gcp.vertex_ai",
+    "watsonx": "ibm.watsonx.ai",
+    "xai": "x_ai",
+}
+WELL_KNOWN_PROVIDERS = frozenset(
+    [
+        "anthropic",
+        "aws.bedrock",
+        "azure.ai.inference",
+        "azure.ai.openai",
+        "cohere",
+        "deepseek",
+        "gcp.gemini",
+        "gcp.gen_ai",
+        "gcp.vertex_ai",
+        "groq",
+        "ibm.watsonx.ai",
+        "mistral_ai",
+        "moonshot_ai",
+        "openai",
+        "perplexity",
+        "x_ai",
+    ]
+)
+#: Frameworks that put their own name where the provider belongs.
+NOT_PROVIDERS = frozenset(
+    [
+        "crewai",
+        "gcp.vertex.agent",
+        "langchain",
+        "langgraph",
+        "litellm",
+        "llamaindex",
+        "llama_index",
+        "spanhouse",
+        "strands-agents",
+        "unknown",
+    ]
+)
+
+OPERATIONS = {
+    "agent": "invoke_agent",
+    "chat_completion": "chat",
+    "completion": "text_completion",
+    "embed": "embeddings",
+    "embedding": "embeddings",
+    "generate": "generate_content",
+    "generate_text": "text_completion",
+    "llm_request": "chat",
+    "message": "chat",
+    "reranking": "rerank",
+    "responses": "chat",
+    "retrieve": "retrieval",
+    "text_completions": "text_completion",
+    "tool": "execute_tool",
+    "vector_db_retrieve": "retrieval",
+    "workflow": "invoke_workflow",
+}
+
+CATEGORY_OF_OPERATION = {
+    "agent_step": "agent",
+    "chat": "llm",
+    "create_agent": "agent",
+    "embeddings": "embedding",
+    "execute_task": "workflow",
+    "execute_tool": "tool",
+    "generate_content": "llm",
+    "invoke_agent": "agent",
+    "invoke_workflow": "workflow",
+    "plan": "agent",
+    "rerank": "reranker",
+    "retrieval": "retriever",
+    "search_memory": "retriever",
+    "text_completion": "llm",
+}
+OPERATION_OF_CATEGORY = {
+    "agent": "invoke_agent",
+    "embedding": "embeddings",
+    "llm": "chat",
+    "retriever": "retrieval",
+    "reranker": "rerank",
+    "tool": "execute_tool",
+}
+
+ROLES = {
+    "ai": "assistant",
+    "aimessage": "assistant",
+    "aimessagechunk": "assistant",
+    "bot": "assistant",
+    "developer": "system",
+    "function": "tool",
+    "functionmessage": "tool",
+    "human": "user",
+    "humanmessage": "user",
+    "model": "assistant",
+    "systemmessage": "system",
+    "toolmessage": "tool",
+}
+KNOWN_ROLES = frozenset({"system", "user", "assistant", "tool"})
+
+
+def fold_provider(value: str, product: str = "") -> str:
+    """Return OpenTelemetry's name of a provider; empty for frameworks that pose as one.
+
+    ``product`` is what the emitter says beside the host (OpenInference's ``llm.system``).
+    """
+    name = value.strip().lower()
+    if name in WELL_KNOWN_PROVIDERS:
+        return name
+    if name in ("google", "") and product:
+        return fold_provider(product)
+    if name in NOT_PROVIDERS:
+        return ""
+    folded = PROVIDERS.get(name) or PROVIDERS.get(name.replace("-", "_").replace(" ", "_"))
+    if folded is not None:
+        return folded
+    head = name.partition(".")[0]
+    return fold_provider(head) if head != name and (head in WELL_KNOWN_PROVIDERS or head in PROVIDERS) else name
+
+
+def fold_operation(value: str) -> str:
+    """Return the newest name of an operation; unknown ones stay as they are."""
+    name = value.strip()
+    return OPERATIONS.get(name.lower(), name)
+
+
+def fold_role(value: str, otherwise: str) -> str:
+    """Return the canonical role; unknown roles stay as they are, an empty one becomes ``otherwise``."""
+    if value in KNOWN_ROLES:
+        return value
+    name = value.strip().lower()
+    if not name:
+        return otherwise
+    return ROLES.get(name, name)

@@ -1,0 +1,80 @@
+"""How a span ended and how fast it began to answer: error type, status, time to first token."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from spanhouse_server.model.raw import RawEvent
+from spanhouse_server.model.span import Span
+from spanhouse_server.normalise.dialects.otel_content import EXCEPTION, log_event_name
+from spanhouse_server.normalise.values import name_of, seconds_to_ns
+from spanhouse_server.normalise.view import View
+
+#: Added to a span's flags when its status was unset and is an error by other evidence.
+STATUS_INFERRED = "status_inferred"
+UNKNOWN_ERROR = "unknown"
+
+#: Attributes with a time to first token in seconds, and what that measures.
+TTFT_KEYS = (
+    ("gen_ai.response.time_to_first_chunk", "client_chunk"),
+    ("gen_ai.client.operation.time_to_first_chunk", "client_chunk"),
+    ("gen_ai.server.time_to_first_token", "server_token"),
+    ("gen_ai.latency.time_to_first_token", "server_token"),
+)
+TTFT_EVENTS = frozenset(
+    {
+        "First Token Stream Event",
+        "gen_ai.content.completion.chunk",
+        "llm.content.completion.chunk",
+        "ai.stream.firstChunk",
+    }
+)
+_GENAI_EXCEPTIONS = frozenset({"exception", EXCEPTION})
+
+
+def read_outcome(view: View, span: Span) -> None:
+    """Fill in the error type, and the status where only other evidence tells of an error.
+
+    An exception event alone does not turn a span into an error that its sender ended as ``ok``.
+    """
+    raw = span.raw
+    error_type = name_of(view.get("error.type"))
+    if not error_type and raw.status_code != "ok":
+        error_type = _exception_type(view)
+    if not error_type and raw.status_code == "error":
+        error_type = UNKNOWN_ERROR
+    span.error_type = error_type
+    if error_type and raw.status_code == "unset":
+        span.raw = replace(raw, status_code="error", flags=[*raw.flags, STATUS_INFERRED])
+
+
+def _exception_type(view: View) -> str:
+    for event in reversed(view.raw.events):
+        if event.name in _GENAI_EXCEPTIONS:
+            return name_of(event.attributes.get("exception.type")) or UNKNOWN_ERROR
+    for log in view.logs:
+        if log_event_name(log) == EXCEPTION:
+            return name_of(log.attributes.get("exception.type")) or UNKNOWN_ERROR
+    return ""
+
+
+def read_ttft(view: View, span: Span) -> None:
+    """Fill in the time to the first token: the emitter's own figure, else that of a span event."""
+    if span.ttft_ns is not None:
+        return
+    if "gen_ai" in view.families:
+        for key, source in TTFT_KEYS:
+            value = view.get(key)
+            if value is not None:
+                ttft_ns = seconds_to_ns(value)
+                if ttft_ns is not None:
+                    span.ttft_ns, span.ttft_source = ttft_ns, source
+                    return
+    first = _first_token_event(view.raw.events)
+    if first is not None and first.time_ns >= view.raw.start_ns > 0:
+        span.ttft_ns, span.ttft_source = first.time_ns - view.raw.start_ns, "event"
+
+
+def _first_token_event(events: list[RawEvent]) -> RawEvent | None:
+    found = [event for event in events if event.name in TTFT_EVENTS]
+    return min(found, key=lambda event: event.time_ns) if found else None

@@ -1,0 +1,239 @@
+"""Fold one piece of message content, of any provider's shape, into an OpenTelemetry message part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from spanhouse_server.model.span import Part
+from spanhouse_server.normalise import jsontext
+
+MAX_PARTS = 10_000
+_MODALITIES = ("image", "audio", "video")
+
+
+def text_part(text: str) -> Part:
+    """Return a text part."""
+    return {"type": "text", "content": text}
+
+
+def tool_call_part(call_id: Any, name: Any, arguments: Any) -> Part:
+    """Return a tool call; arguments in JSON text become the object they spell."""
+    part: Part = {"type": "tool_call"}
+    if call_id:
+        part["id"] = call_id
+    part["name"] = name if isinstance(name, str) else ""
+    part["arguments"] = opened(arguments)
+    return part
+
+
+def tool_response_part(call_id: Any, response: Any) -> Part:
+    """Return a tool's answer; JSON objects and arrays in text are opened, other text stays text."""
+    part: Part = {"type": "tool_call_response"}
+    if call_id:
+        part["id"] = call_id
+    part["response"] = opened(response)
+    return part
+
+
+def opened(value: Any) -> Any:
+    """Return what JSON text spells, or the value itself; a cut text stays as it came."""
+    if not isinstance(value, str):
+        return value
+    parsed = jsontext.parse(value)
+    return value if parsed.truncated else parsed.value
+
+
+def fold_parts(value: Any) -> list[Part]:
+    """Return the parts of a message's content: text, one block, a list of either, or nothing."""
+    if value is None or value == "":
+        return []
+    if isinstance(value, str):
+        return [text_part(value)]
+    if isinstance(value, dict):
+        return [fold_part(value)]
+    if isinstance(value, list):
+        return [fold_part(item) for item in value[:MAX_PARTS] if item is not None and item != ""]
+    return [text_part(jsontext.dump(value))]
+
+
+def fold_part(item: Any) -> Part:
+    """Return one part. Known shapes of other vocabularies are translated, unknown ones kept."""
+    if not isinstance(item, dict):
+        return text_part(item if isinstance(item, str) else jsontext.dump(item))
+    kind = item.get("type")
+    if kind == "text" and type(item.get("content")) is str:
+        return item
+    folder = _FOLDERS.get(kind) if isinstance(kind, str) else None
+    if folder is None and kind is None:
+        folder = next((fold for key, fold in _UNTYPED.items() if key in item), None)
+    part = folder(item) if folder is not None else None
+    if part is not None:
+        return part
+    return item if isinstance(kind, str) and kind else {"type": "unknown", "content": item}
+
+
+def _text(item: Part) -> Part | None:
+    for key in ("content", "text", "input_text", "output_text", "refusal"):
+        value = item.get(key)
+        if isinstance(value, str):
+            return {"type": "text", "content": value}
+        if isinstance(value, dict) and isinstance(value.get("value"), str):
+            return {"type": "text", "content": value["value"]}
+    return None
+
+
+def _reasoning(item: Part) -> Part | None:
+    for key in ("content", "thinking", "reasoning", "text"):
+        value = item.get(key)
+        if isinstance(value, str):
+            return (
+                item
+                if key == "content" and item.get("type") == "reasoning"
+                else {"type": "reasoning", "content": value}
+            )
+    summary = item.get("summary") or item.get("content")
+    if isinstance(summary, list):
+        texts = [block["text"] for block in summary if isinstance(block, dict) and isinstance(block.get("text"), str)]
+        return {"type": "reasoning", "content": "\n".join(texts)}
+    return None
+
+
+def _tool_call(item: Part) -> Part | None:
+    function = item.get("function") if isinstance(item.get("function"), dict) else item.get("functionCall")
+    if item.get("type") == "tool_call" and not isinstance(item.get("arguments"), str) and function is None:
+        return item if "arguments" in item else tool_call_part(item.get("id"), item.get("name"), item.get("args"))
+    source = function if isinstance(function, dict) else item
+    arguments = next((source[key] for key in ("arguments", "args", "input") if source.get(key) is not None), None)
+    return tool_call_part(item.get("call_id") or item.get("id"), source.get("name"), arguments)
+
+
+def _tool_response(item: Part) -> Part | None:
+    keys = ("response", "result", "output", "content")
+    response = next((item[key] for key in keys if item.get(key) is not None), None)
+    call_id = item.get("id") or item.get("tool_use_id") or item.get("tool_call_id") or item.get("call_id")
+    if item.get("type") == "function_call_output":
+        call_id = item.get("call_id") or call_id
+    if isinstance(response, list):
+        response = plain_text(response) or response
+    return tool_response_part(call_id, response)
+
+
+def plain_text(blocks: list[Any]) -> str | None:
+    """Return the joined text of blocks that are all text, else ``None``."""
+    texts = []
+    for block in blocks:
+        part = fold_part(block)
+        if part.get("type") != "text" or not isinstance(part.get("content"), str):
+            return None
+        texts.append(part["content"])
+    return "\n".join(texts)
+
+
+def _from_url(modality: str, url: Any) -> Part | None:
+    if isinstance(url, dict):
+        url = url.get("url") or url.get("image")
+        if isinstance(url, dict):
+            url = url.get("url")
+    if not isinstance(url, str):
+        return None
+    if url.startswith("data:"):
+        head, comma, data = url[5:].partition(",")
+        if comma:
+            part = {"type": "blob", "modality": modality, "content": data}
+            return {**part, "mime_type": head.partition(";")[0]} if head.partition(";")[0] else part
+    return {"type": "uri", "modality": modality, "uri": url}
+
+
+def _media(item: Part) -> Part | None:
+    kind = str(item.get("type", ""))
+    modality = next((known for known in _MODALITIES if known in kind), "document")
+    source = item.get("source")
+    if isinstance(source, dict):
+        if source.get("type") == "base64" or "data" in source:
+            return {
+                "type": "blob",
+                "modality": modality,
+                "mime_type": source.get("media_type"),
+                "content": source.get("data"),
+            }
+        if source.get("type") == "text":
+            return {"type": "text", "content": str(source.get("data", ""))}
+        if source.get("url"):
+            return _from_url(modality, source["url"])
+        if source.get("file_id"):
+            return {"type": "file", "modality": modality, "file_id": source["file_id"]}
+    audio = item.get("input_audio")
+    if isinstance(audio, dict):
+        mime_type = f"audio/{audio['format']}" if isinstance(audio.get("format"), str) else None
+        return {"type": "blob", "modality": "audio", "mime_type": mime_type, "content": audio.get("data")}
+    if item.get("file_id"):
+        return {"type": "file", "modality": modality, "file_id": item["file_id"]}
+    return _from_url(modality, item.get("image_url") or item.get("image") or item.get("url"))
+
+
+def _inline_data(item: Part) -> Part | None:
+    data = item.get("inlineData") or item.get("inline_data")
+    if not isinstance(data, dict):
+        return None
+    mime_type = data.get("mimeType") or data.get("mime_type") or ""
+    modality = next((known for known in _MODALITIES if str(mime_type).startswith(known)), "document")
+    return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": data.get("data")}
+
+
+def _wrapped(key: str, fold: Callable[[Part], Part | None]) -> Callable[[Part], Part | None]:
+    def unwrap(item: Part) -> Part | None:
+        inner = item.get(key)
+        return fold(inner) if isinstance(inner, dict) else None
+
+    return unwrap
+
+
+def _bedrock_call(item: Part) -> Part | None:
+    return tool_call_part(item.get("toolUseId"), item.get("name"), item.get("input"))
+
+
+def _bedrock_response(item: Part) -> Part | None:
+    content = item.get("content")
+    response = (plain_text(content) or content) if isinstance(content, list) else content
+    return tool_response_part(item.get("toolUseId"), response)
+
+
+def _gemini_response(item: Part) -> Part | None:
+    return tool_response_part(item.get("id") or item.get("name"), item.get("response"))
+
+
+_FOLDERS: dict[str, Callable[[Part], Part | None]] = {
+    "text": _text,
+    "input_text": _text,
+    "output_text": _text,
+    "reasoning": _reasoning,
+    "thinking": _reasoning,
+    "tool_call": _tool_call,
+    "tool_use": _tool_call,
+    "function": _tool_call,
+    "function_call": _tool_call,
+    "tool_call_response": _tool_response,
+    "tool_result": _tool_response,
+    "function_call_output": _tool_response,
+    "image": _media,
+    "image_url": _media,
+    "input_image": _media,
+    "input_audio": _media,
+    "input_file": _media,
+    "document": _media,
+}
+#: Bedrock and Gemini name the kind of a block by its only key.
+_UNTYPED: dict[str, Callable[[Part], Part | None]] = {
+    "text": _text,
+    "toolUse": _wrapped("toolUse", _bedrock_call),
+    "toolResult": _wrapped("toolResult", _bedrock_response),
+    "functionCall": _tool_call,
+    "function_call": _wrapped("function_call", _tool_call),
+    "functionResponse": _wrapped("functionResponse", _gemini_response),
+    "function_response": _wrapped("function_response", _gemini_response),
+    "inlineData": _inline_data,
+    "inline_data": _inline_data,
+    "reasoningContent": _wrapped("reasoningContent", lambda item: _reasoning(item.get("reasoningText") or item)),
+    "content": _text,
+}

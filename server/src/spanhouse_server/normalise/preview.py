@@ -1,0 +1,161 @@
+"""What a person reads first of a span, and the text that search looks through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from spanhouse_server.model.span import PREVIEW_CHARACTERS, Message, Part, Span
+from spanhouse_server.normalise import jsontext
+from spanhouse_server.normalise.values import text_of
+
+MAX_TEXT_BYTES = 64 * 1024
+#: A preview is made from this much of a text; the rest could only be cut off.
+_SOURCE_CHARACTERS = 2 * PREVIEW_CHARACTERS
+
+
+def fill_previews(span: Span) -> None:
+    """Fill in the previews and the search text from what was read."""
+    span.input_preview = shorten(_input(span))
+    span.output_preview = shorten(_output(span))
+    span.text = bound(search_pieces(span))
+
+
+def shorten(text: str) -> str:
+    """Return text on one line, cut to the length of a preview."""
+    if not text:
+        return ""
+    line = " ".join(text[:_SOURCE_CHARACTERS].split())
+    if len(line) < PREVIEW_CHARACTERS and len(text) > _SOURCE_CHARACTERS:
+        line = " ".join(text[: 20 * PREVIEW_CHARACTERS].split())
+    return line if len(line) <= PREVIEW_CHARACTERS else line[: PREVIEW_CHARACTERS - 1] + "…"
+
+
+def _input(span: Span) -> str:
+    if span.category == "tool" and span.tool_arguments is not None:
+        return _head(span.tool_arguments)
+    last = ""
+    for message in reversed(span.input_messages):
+        text = message_text(message)
+        if text and message["role"] == "user":
+            return text
+        last = last or text or _other_parts(message)
+    return last
+
+
+def _output(span: Span) -> str:
+    if span.category == "tool" and span.tool_result is not None:
+        return _head(span.tool_result)
+    # Alternatives of one model: the first. Steps of an agent: where they ended.
+    steps = any(message["role"] != "assistant" for message in span.output_messages)
+    for message in reversed(span.output_messages) if steps else span.output_messages:
+        if message["role"] != "assistant" and steps and len(span.output_messages) > 1:
+            continue
+        text = message_text(message)
+        calls = _calls(message)
+        if text or calls:
+            return f"{text} {calls}" if text and calls else text or calls
+    if span.output_messages:
+        return message_text(span.output_messages[-1]) or _other_parts(span.output_messages[-1])
+    return next((str(document["content"]) for document in span.documents if document.get("content")), "")
+
+
+def message_text(message: Message) -> str:
+    """Return a message's text parts as one; a JSON object with a single text shows that text."""
+    parts = message["parts"]
+    if len(parts) == 1:
+        part = parts[0]
+        content = part.get("content") if part.get("type") == "text" else ""
+        if type(content) is not str:
+            return ""
+        return _only_text(content) if content[:1] == "{" else content
+    texts = [part["content"] for part in parts if part.get("type") == "text" and isinstance(part.get("content"), str)]
+    return "\n".join(text for text in texts if text)
+
+
+def _only_text(content: str) -> str:
+    """Return the text inside ``{"question": "…"}``; other JSON stays as it is."""
+    if len(content) > 65_536:
+        return content
+    value = jsontext.parse(content).value
+    if isinstance(value, dict) and len(value) == 1:
+        inner = next(iter(value.values()))
+        if isinstance(inner, str) and inner:
+            return inner
+    return content
+
+
+def _calls(message: Message) -> str:
+    return ", ".join(_call(part) for part in message["parts"][:16] if part.get("type") == "tool_call")
+
+
+def _call(part: Part) -> str:
+    arguments = part.get("arguments")
+    if isinstance(arguments, dict):
+        inside = ", ".join(f"{key}={_head(value)}" for key, value in list(arguments.items())[:8])
+    else:
+        inside = _head(arguments)
+    return f"{part.get('name') or 'tool'}({inside})"
+
+
+def _other_parts(message: Message) -> str:
+    for part in message["parts"]:
+        kind = part.get("type")
+        if kind == "tool_call_response":
+            return _head(part.get("response"))
+        if kind in ("reasoning", "refusal") and isinstance(part.get("content"), str):
+            content: str = part["content"]
+            return content
+        if kind in ("blob", "uri", "file"):
+            return f"[{part.get('modality') or kind}]"
+    return _calls(message)
+
+
+def _head(value: Any) -> str:
+    """Return the beginning of any value as text, without writing out all of a large one."""
+    return value if isinstance(value, str) else text_of(value)
+
+
+def search_pieces(span: Span) -> Iterable[str]:
+    """Yield the words of input and output: text, reasoning, tool calls and answers, documents."""
+    for part in span.system_instructions:
+        yield from _words(part)
+    for message in span.input_messages:
+        for part in message["parts"]:
+            yield from _words(part)
+    if span.tool_arguments is not None:
+        yield text_of(span.tool_arguments)
+    for message in span.output_messages:
+        for part in message["parts"]:
+            yield from _words(part)
+    if span.tool_result is not None:
+        yield text_of(span.tool_result)
+    for document in span.documents:
+        content = document.get("content")
+        if content:
+            yield content
+
+
+def _words(part: Part) -> Iterable[str]:
+    kind = part.get("type")
+    if kind == "tool_call":
+        yield str(part.get("name") or "")
+        yield text_of(part.get("arguments"))
+    elif kind == "tool_call_response":
+        yield text_of(part.get("response"))
+    elif kind not in ("blob", "file", "uri"):
+        content = part.get("content")
+        if isinstance(content, str):
+            yield content
+
+
+def bound(pieces: Iterable[str]) -> str:
+    """Join texts within 64 KiB: of what is longer, the first and the last half are kept."""
+    text = "\n".join([piece for piece in pieces if piece])
+    if len(text) * 4 <= MAX_TEXT_BYTES or (len(text) <= MAX_TEXT_BYTES and text.isascii()):
+        return text
+    half = MAX_TEXT_BYTES // 2 - 4
+    data = text.encode("utf-8", "replace")
+    if len(data) <= MAX_TEXT_BYTES:
+        return text
+    return data[:half].decode("utf-8", "ignore") + "\n…\n" + data[-half:].decode("utf-8", "ignore")

@@ -1,0 +1,266 @@
+"""Take secrets out of records before anything is read from them or kept.
+
+Two nets. By key: an attribute, header or JSON field whose name says it holds a credential loses its
+value whatever that is. By value: text in the shape of a well-known key or token is replaced wherever
+it stands. The common span holds none: the price of finding that out is one look at each key and a
+handful of substring searches over all its text at once.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from spanhouse_server.model.raw import Attributes, RawLog, RawSpan
+
+REDACTED = "[redacted]"
+MAX_DEPTH = 64
+_MAX_VERDICTS = 20_000
+
+_SECRET_NAMES = frozenset(
+    [
+        "authorization",
+        "proxy_authorization",
+        "www_authenticate",
+        "cookie",
+        "cookies",
+        "set_cookie",
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "secret_key",
+        "secret_access_key",
+        "client_secret",
+        "private_key",
+        "access_token",
+        "refresh_token",
+        "auth_token",
+        "id_token",
+        "session_token",
+        "security_token",
+        "bearer_token",
+        "api_token",
+        "access_key",
+        "access_key_id",
+        "credential",
+        "credentials",
+        "token",
+        "x_amz_security_token",
+    ]
+)
+_SECRET_ENDINGS = (
+    "_authorization",
+    "_password",
+    "_secret",
+    "_secret_key",
+    "_private_key",
+    "_access_token",
+    "_refresh_token",
+    "_auth_token",
+    "_session_token",
+    "_api_token",
+    "_cookie",
+)
+_API_KEY = re.compile(r"api_?key")
+#: Endings that say a name is about a key, and does not hold it: ``user_api_key_team_id``.
+_ABOUT_A_KEY = re.compile(
+    r"api_?key_?(?:\w*_)?(?:hash|id|ids|alias|name|email|role|route|spend|budget|metadata|expires|at)\Z"
+)
+_PLAIN = frozenset({float, int, bool, type(None)})
+_verdicts: dict[str, bool] = {}
+
+
+def is_secret_key(key: str) -> bool:
+    """Tell whether an attribute's name says that its value is a credential."""
+    verdict = _verdicts.get(key)
+    if verdict is None:
+        if len(_verdicts) >= _MAX_VERDICTS:
+            _verdicts.clear()
+        verdict = _verdicts[key] = _judge(key)
+    return verdict
+
+
+def _judge(key: str) -> bool:
+    name = key.rpartition(".")[2].lower().replace("-", "_").replace(" ", "_")
+    if name in _SECRET_NAMES or name.endswith(_SECRET_ENDINGS):
+        return True
+    return _API_KEY.search(name) is not None and _ABOUT_A_KEY.search(name) is None
+
+
+#: Text that must stand in a record before any pattern below can match: a rare character of it (found
+#: at memory speed) and the whole. Keep this short; every span pays for each line.
+_TRIGGERS = (
+    ("-", "sk-"),
+    ("_", "sk_"),
+    ("_", "hf_"),
+    ("_", "ghp_"),
+    ("_", "_pat_"),
+    ("_", "pi_key"),
+    ("_", "s_token"),
+    ("-", "xox"),
+    ("-", "xai-"),
+    ("-", "pi-key"),
+    ("K", "AKIA"),
+    ("K", "PRIVATE KEY"),
+    ("K", "pi-Key"),
+    ("J", "eyJ"),
+    ("I", "AIza"),
+    ("r", "earer "),
+    ("z", "uthorization"),
+    ("w", "assw"),
+    ("=", "key="),
+    ("=", "oken="),
+    ("k", "ookie"),
+    ("r", "ecret"),
+)
+
+
+def _triggered(text: str) -> bool:
+    """Tell whether a pattern may match somewhere in this text."""
+    return any(rare in text and trigger in text for rare, trigger in _TRIGGERS)
+
+
+_VALUE = re.compile(
+    r"(?<![A-Za-z0-9_-])(?:"
+    r"sk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{20,}"  # OpenAI, Anthropic and those who copied their form
+    r"|sk_(?:live|test)_[A-Za-z0-9]{16,}|gsk_[A-Za-z0-9]{30,}|hf_[A-Za-z0-9]{30,}|xai-[A-Za-z0-9]{40,}"
+    r"|AKIA[0-9A-Z]{16}(?![0-9A-Za-z])|AIza[0-9A-Za-z_-]{35}"
+    r"|ghp_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}|xox[abeprs]-[A-Za-z0-9-]{10,}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}"
+    r")"
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
+)
+_SCHEME = re.compile(r"\b([Bb]earer|BEARER|[Bb]asic) +(?=[A-Za-z._~+/-]*[0-9=+/])[A-Za-z0-9._~+/=-]{16,}")
+_JSON_FIELD = re.compile(
+    r"""((\\*["'])(?i:[\w.-]{0,64}(?:api[_-]?key|authorization|password|passwd|passphrase|secret(?:[_-](?:access[_-])?key)?"""
+    r"""|cookie|private[_-]key|(?:access|refresh|auth|session|id|bearer|api)[_-]token))\2\s*:\s*(\\*["']))(.*?)\3""",
+    re.DOTALL,
+)
+_QUERY = re.compile(
+    r"(?i)([?&;](?:[\w-]{0,32}api[_-]?key|key|(?:[a-z]+_)?token|sig|signature|password|client_secret)=)[^&#\s\"'<>\\]+"
+)
+_PAIR = re.compile(
+    r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)(\s*[:=]\s*)(?=[^\s\"'\\])[^\n\r\"'\\]{4,}"
+)
+
+
+def redact_text(text: str) -> str:
+    """Return text without credentials in it."""
+    text = _VALUE.sub(REDACTED, text)
+    text = _SCHEME.sub(rf"\1 {REDACTED}", text)
+    text = _JSON_FIELD.sub(lambda match: f"{match[1]}{REDACTED}{match[3]}" if match[4] else match[0], text)
+    text = _PAIR.sub(rf"\1\2{REDACTED}", text)
+    return _QUERY.sub(rf"\1{REDACTED}", text)
+
+
+def redact_value(value: Any, depth: int = 0) -> Any:
+    """Return an attribute value without credentials, however deep they lie in it."""
+    if type(value) is str:
+        return redact_text(value)
+    if isinstance(value, (list, dict)) and depth >= MAX_DEPTH:
+        return None
+    if isinstance(value, list):
+        return [redact_value(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: REDACTED if _hides(str(key), item) else redact_value(item, depth + 1) for key, item in value.items()
+        }
+    return value
+
+
+def _hides(key: str, value: Any) -> bool:
+    """Tell whether a value under a secret's name is one: flags, token counts and schemas are not."""
+    if not is_secret_key(key) or value is None or value == "" or isinstance(value, (bool, dict)):
+        return False
+    return not (isinstance(value, (int, float)) and "token" in key.lower())
+
+
+def redact_attributes(attributes: Attributes) -> Attributes:
+    """Return attributes without credentials: the same object where there were none."""
+    pieces: list[str] = []
+    if not _gather(attributes, pieces) and not _triggered("\n".join(pieces)):
+        return attributes
+    redacted: Attributes = redact_value(attributes)
+    return redacted
+
+
+def _gather(attributes: Attributes, pieces: list[str]) -> bool:
+    """Collect all text of attributes into ``pieces``; tell whether a key names a secret."""
+    found = False
+    known = _verdicts.get
+    for key, value in attributes.items():
+        verdict = known(key)
+        if verdict or (verdict is None and is_secret_key(key)):
+            found = True
+        if type(value) is str:
+            pieces.append(value)
+        elif type(value) is list or type(value) is dict:
+            found = _gather_deep(value, pieces, 0) or found
+    return found
+
+
+def _gather_deep(value: list[Any] | dict[str, Any], pieces: list[str], depth: int) -> bool:
+    if depth >= MAX_DEPTH:
+        return True
+    found = False
+    if isinstance(value, dict):
+        found = any(is_secret_key(str(key)) for key in value)
+    elif _PLAIN.issuperset(map(type, value)):  # a vector: nothing to look through
+        return False
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, str):
+            pieces.append(item)
+        elif isinstance(item, (list, dict)):
+            found = _gather_deep(item, pieces, depth + 1) or found
+    return found
+
+
+def redact_span(raw: RawSpan) -> RawSpan:
+    """Return a span without credentials anywhere in it: the same object where there were none."""
+    resource = _shared(raw.resource)
+    scope_attributes = _shared(raw.scope.attributes) if raw.scope.attributes else raw.scope.attributes
+    pieces = [raw.status_message, raw.name]
+    found = _gather(raw.attributes, pieces)
+    for event in raw.events:
+        found = _gather(event.attributes, pieces) or found
+    for link in raw.links:
+        found = _gather(link.attributes, pieces) or found
+    if not found and not _triggered("\n".join(pieces)):
+        if resource is raw.resource and scope_attributes is raw.scope.attributes:
+            return raw
+        return replace(raw, resource=resource, scope=replace(raw.scope, attributes=scope_attributes))
+    return replace(
+        raw,
+        name=redact_text(raw.name),
+        status_message=redact_text(raw.status_message),
+        attributes=redact_value(raw.attributes),
+        events=[replace(event, attributes=redact_value(event.attributes)) for event in raw.events],
+        links=[replace(link, attributes=redact_value(link.attributes)) for link in raw.links],
+        resource=resource,
+        scope=replace(raw.scope, attributes=scope_attributes),
+    )
+
+
+def redact_log(log: RawLog) -> RawLog:
+    """Return a log record without credentials in body or attributes: the same object where there were none."""
+    attributes = redact_attributes(log.attributes)
+    body = redact_attributes({"body": log.body})["body"]
+    resource = _shared(log.resource)
+    if attributes is log.attributes and body is log.body and resource is log.resource:
+        return log
+    return replace(log, attributes=attributes, body=body, resource=resource)
+
+
+#: The resource or scope seen last: spans of a batch share it, and it is looked through once.
+_last: tuple[Attributes, Attributes] = ({}, {})
+
+
+def _shared(attributes: Attributes) -> Attributes:
+    global _last
+    seen, redacted = _last
+    if seen is not attributes:
+        redacted = redact_attributes(attributes)
+        _last = (attributes, redacted)
+    return redacted

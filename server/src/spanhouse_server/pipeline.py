@@ -1,0 +1,186 @@
+"""The whole way of a span on one screen; read this first.
+
+    receive ──> spool ──ack──┐            an acknowledged request is on disk
+                             └─> claim -> transform -> insert -> join logs -> settle -> forget
+                                           decode        spans     GenAI log     span_index
+                                           normalise               events        traces
+                                           price
+
+Every step can be run again: rows are keyed by identity and version, and both come from the spool
+entry. A crash anywhere repeats the batch and ends with the same rows; only then is it forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from spanhouse_server.clock import MonotonicStamps
+from spanhouse_server.errors import SpanhouseError, Unavailable
+from spanhouse_server.drain.join import join_logs
+from spanhouse_server.ops.health import Health
+from spanhouse_server.ops.metrics import Metrics, timed
+from spanhouse_server.drain.settle import settle_traces
+from spanhouse_server.spool.contract import Spool, SpoolEntry
+from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
+from spanhouse_server.drain.transform import PreparedTrace, Transformed
+from spanhouse_server.drain.workshop import Workshop
+
+log = logging.getLogger("spanhouse.pipeline")
+
+#: A batch is cut at this many requests or bytes of OTLP, whichever comes first.
+BATCH_ENTRIES = 64
+BATCH_BYTES = 8 * 1024 * 1024
+#: A batch that is not full waits this long for more: few large inserts cost far less than many small.
+LINGER_S = 0.3
+#: Pause after the store or the disk refused, growing to the longest.
+RETRY_S = (0.5, 1.0, 2.0, 5.0)
+
+Published = Callable[[Sequence[TraceKey]], None]
+
+
+class Pipeline:
+    """Drains the spool into the store, in one thread, in order."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        store: ColumnarStore,
+        workshop: Workshop,
+        retention_days: Callable[[], Mapping[str, int]],
+        metrics: Metrics,
+        health: Health,
+        published: Published = lambda traces: None,
+    ) -> None:
+        self._spool = spool
+        self._store = store
+        self._workshop = workshop
+        self._retention_days = retention_days
+        self._metrics = metrics
+        self._health = health
+        self._published = published
+        self._stamps = MonotonicStamps()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="spanhouse-drain", daemon=True)
+
+    def start(self) -> None:
+        """Start draining."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Stop after the batch in hand; what is left stays in the spool for the next start."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def drain_once(self) -> int:
+        """Store what waits now, in one batch; return the number of requests stored.
+
+        For tools and tests; raises what the store raises.
+        """
+        entries = self._spool.claim(BATCH_ENTRIES, BATCH_BYTES)
+        if entries:
+            self._store_batch(entries, self._transform(entries))
+        return len(entries)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                if self._spool.wait(timeout_s=0.5):
+                    self._drain()
+                self._health.report("drain", True)
+                failures = 0
+                continue
+            except Unavailable as error:
+                log.warning("cannot store spans now, the spool keeps them: %s", error.message)
+                self._health.report("drain", False, error.message)
+            except Exception as error:
+                log.exception("draining failed; trying again")
+                self._health.report("drain", False, f"{type(error).__name__}: {error}")
+            self._stopping.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            failures += 1
+
+    def _drain(self) -> None:
+        """Drain until nothing waits, preparing each batch while the one before it is stored."""
+        entries = self._claim(after=0)
+        ready = self._workshop.submit(entries, self._retention_days(), self._stamps.next_ns()) if entries else None
+        while ready is not None and not self._stopping.is_set():
+            result = self._mended(entries, ready.result)
+            following = self._claim(after=entries[-1].sequence)
+            ready = (
+                self._workshop.submit(following, self._retention_days(), self._stamps.next_ns()) if following else None
+            )
+            self._store_batch(entries, result)
+            self._health.report("drain", True)
+            entries = following
+
+    def _claim(self, after: int) -> list[SpoolEntry]:
+        entries = self._spool.claim(BATCH_ENTRIES, BATCH_BYTES, after)
+        if len(entries) < BATCH_ENTRIES and not self._stopping.wait(LINGER_S):
+            entries = self._spool.claim(BATCH_ENTRIES, BATCH_BYTES, after)
+        return entries
+
+    def _transform(self, entries: Sequence[SpoolEntry]) -> Transformed:
+        pending = self._workshop.submit(entries, self._retention_days(), self._stamps.next_ns())
+        return self._mended(entries, pending.result)
+
+    def _mended(self, entries: Sequence[SpoolEntry], result: Callable[[], Transformed]) -> Transformed:
+        """Return the batch's rows; when it cannot be read, set its unreadable entries aside."""
+        try:
+            return result()
+        except Exception as error:
+            log.warning("a batch of %d requests could not be read (%s); trying each alone", len(entries), error)
+        good = []
+        for entry in entries:
+            try:
+                self._workshop.submit([entry], self._retention_days(), self._stamps.next_ns()).result()
+                good.append(entry)
+            except Exception as error:
+                reason = error.message if isinstance(error, SpanhouseError) else f"{type(error).__name__}: {error}"
+                log.error("request %d set aside: %s", entry.sequence, reason)
+                self._spool.set_aside(entry, reason)
+        return self._workshop.submit(good, self._retention_days(), self._stamps.next_ns()).result()
+
+    def _store_batch(self, entries: Sequence[SpoolEntry], result: Transformed) -> None:
+        with timed(self._metrics.drain_batch_seconds.labels("store")):
+            stored, duplicates = self._insert(result)
+        self._spool.ack(
+            [entry.sequence for entry in entries],
+            stored_spans=stored,
+            duplicate_spans=duplicates + result.repeated_spans,
+        )
+        self._published(list(result.traces))
+
+    def _insert(self, result: Transformed) -> tuple[int, int]:
+        """Insert a batch; return how many of its spans were new and how many known before."""
+        before = self._store.stored_versions(result.traces) if result.traces else {}
+        for table, block in result.blocks.items():
+            if block:
+                self._store.insert(table, block)
+        joined = join_logs(self._store, set(result.traces) | result.genai_log_traces)
+        unsettled = {(project, trace) for project, trace, _ in before} | joined
+        fresh = {key: trace for key, trace in result.traces.items() if key not in unsettled}
+        self._insert_prepared(fresh.values())
+        if unsettled:
+            settle_traces(self._store, unsettled, self._stamps.next_ns())
+        return _count_new(result.traces, before)
+
+    def _insert_prepared(self, traces: Collection[PreparedTrace]) -> None:
+        if traces:
+            self._store.insert("span_index", b"\n".join(trace.index_rows for trace in traces))
+            self._store.insert("traces", b"\n".join(trace.trace_row for trace in traces))
+
+
+def _count_new(traces: Mapping[TraceKey, PreparedTrace], before: Mapping[SpanKey, int]) -> tuple[int, int]:
+    """Return new and repeated spans.
+
+    Versions rise with arrival, so a stored span of this version or a later one is this very
+    batch, repeated after a crash before it was counted: it is new.
+    """
+    total = repeated = 0
+    for (project_id, trace_id), trace in traces.items():
+        total += len(trace.versions)
+        repeated += sum(before.get((project_id, trace_id, span), v) < v for span, v in trace.versions.items())
+    return total - repeated, repeated

@@ -1,0 +1,46 @@
+"""The query API under ``/api/v1``: puts the handlers together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+
+from spanhouse_server.show.context import ShowContext
+from spanhouse_server.show.replies import JsonReply
+from spanhouse_server.show.routes import admin, figures, ingest, live, login, people, scores, spans, traces
+from spanhouse_server.show.schemas.common import ErrorReply
+
+PREFIX = "/api/v1"
+#: Larger bodies are refused before they are read; nothing the API takes comes near it.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorReply, "description": "The request cannot be read; the message says what is wrong."},
+    401: {"model": ErrorReply, "description": "A key is missing, unknown or revoked."},
+    403: {"model": ErrorReply, "description": "The key does not open this."},
+    404: {"model": ErrorReply, "description": "No such thing in this project."},
+    503: {"model": ErrorReply, "description": "Cannot be done now; try again after Retry-After seconds."},
+}
+
+
+def router(context: ShowContext) -> APIRouter:
+    """Return the routes of the API, bound to ``context``.
+
+    ``faults.install_faults`` gives the app the error shape that these routes rely on.
+    """
+
+    async def bind(request: Request) -> None:
+        request.scope["spanhouse.show"] = context
+
+    api = APIRouter(prefix=PREFIX, dependencies=[Depends(bind)], responses=_ERRORS, max_body_size=MAX_BODY_BYTES)
+    for part in (traces, spans, people, figures, scores, live, ingest, admin, login):
+        api.include_router(part.router)
+
+    @api.get("/openapi.json", include_in_schema=False)
+    def get_openapi_document() -> JsonReply:
+        from spanhouse_server.show.openapi import document
+
+        return JsonReply(document())
+
+    return api

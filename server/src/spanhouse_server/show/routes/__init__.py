@@ -1,0 +1,1 @@
+"""The handlers, one file per subject. They are plain ``def``: store calls block, threads carry them."""

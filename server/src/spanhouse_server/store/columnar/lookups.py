@@ -1,0 +1,94 @@
+"""Reads that settling needs: what is stored of some traces, by the primary key of ``spans``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+
+from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.store.contract import IndexKeys, SpanKey, TraceKey
+
+#: Traces asked for in one statement.
+CHUNK = 1000
+
+# These reads feed settling, which must see a trace whole however large it is.
+_UNBOUNDED = {"max_result_rows": 0}
+
+_FACT_COLUMNS = ", ".join(
+    f"toUnixTimestamp({field.name}) AS received_s" if field.name == "received_at" else field.name
+    for field in fields(SpanFacts)
+)
+_VERSIONS = """
+SELECT trace_id, span_id, max(version)
+FROM spans
+WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
+GROUP BY trace_id, span_id
+"""
+_FACTS = f"""
+SELECT {_FACT_COLUMNS}
+FROM spans FINAL
+WHERE project_id = {{project:String}} AND trace_id IN {{traces:Array(String)}}
+ORDER BY start_ns, span_id
+"""  # noqa: S608 - column names of a dataclass
+_TRACE_STARTS = """
+SELECT trace_id, start_ns
+FROM traces FINAL
+WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
+ORDER BY start_ns
+"""
+_SPAN_STARTS = """
+SELECT trace_id, span_id, start_ns
+FROM span_index FINAL
+WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
+ORDER BY start_ns
+"""
+
+
+def stored_versions(client: Client, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
+    """Return the newest version of every span of these traces."""
+    found: dict[SpanKey, int] = {}
+    for project, rows in _each(client, _VERSIONS, traces):
+        for trace_id, span_id, version in rows:
+            found[(project, trace_id, span_id)] = version
+    return found
+
+
+def facts(client: Client, traces: Iterable[TraceKey]) -> dict[TraceKey, list[SpanFacts]]:
+    """Return the facts of every span of these traces; unknown traces are left out."""
+    found: dict[TraceKey, list[SpanFacts]] = defaultdict(list)
+    for project, rows in _each(client, _FACTS, traces):
+        for row in rows:
+            found[(project, row[0])].append(SpanFacts(*row))
+    return dict(found)
+
+
+def index_keys(client: Client, traces: Iterable[TraceKey]) -> dict[TraceKey, IndexKeys]:
+    """Return the start times these traces and their spans are indexed under; unknown ones are left out."""
+    traces = list(traces)
+    trace_starts: dict[TraceKey, list[int]] = defaultdict(list)
+    span_starts: dict[TraceKey, dict[str, list[int]]] = defaultdict(dict)
+    for project, rows in _each(client, _TRACE_STARTS, traces):
+        for trace_id, start_ns in rows:
+            trace_starts[(project, trace_id)].append(start_ns)
+    for project, rows in _each(client, _SPAN_STARTS, traces):
+        for trace_id, span_id, start_ns in rows:
+            span_starts[(project, trace_id)].setdefault(span_id, []).append(start_ns)
+    known = trace_starts.keys() | span_starts.keys()
+    return {key: IndexKeys(trace_starts.get(key, []), span_starts.get(key, {})) for key in known}
+
+
+def _each(client: Client, sql: str, traces: Iterable[TraceKey]) -> Iterator[tuple[str, list[Any]]]:
+    """Run a statement per project and chunk of traces; yield the project with its rows."""
+    by_project: dict[str, set[str]] = defaultdict(set)
+    for project, trace_id in traces:
+        by_project[project].add(trace_id)
+    for project, ids in by_project.items():
+        ordered = sorted(ids)
+        for at in range(0, len(ordered), CHUNK):
+            parameters = {"project": project, "traces": ordered[at : at + CHUNK]}
+            result = client.query(sql, parameters=parameters, settings=_UNBOUNDED)
+            yield project, list(result.result_rows)

@@ -1,0 +1,129 @@
+"""The columnar contract on ClickHouse: embedded and served differ only in how clients are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import zstandard
+from clickhouse_connect.driver.client import Client
+
+from spanhouse_server.errors import StoreError
+from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.store.columnar import lookups, migrate
+from spanhouse_server.store.columnar.connect import Target, parse_dsn
+from spanhouse_server.store.columnar.faults import translated
+from spanhouse_server.store.columnar.pool import ClientPool
+from spanhouse_server.store.contract import TABLES, ColumnarStore, IndexKeys, SpanKey, TraceKey
+
+INSERT_CLIENTS = 3
+SELECT_CLIENTS = 4
+INSERT_TIMEOUT_S = 300
+MAX_RESULT_ROWS = 500_000
+#: Below this an insert over HTTP is not worth compressing.
+COMPRESS_FROM_BYTES = 64 * 1024
+
+_INSERT_SETTINGS = {
+    # Index rows carry the facts' fields, of which the table keeps some.
+    "input_format_skip_unknown_fields": 1,
+    # One request is one block is one part: no half-inserted batches, no tiny parts.
+    "input_format_parallel_parsing": 0,
+    "max_insert_threads": 1,
+    # The acknowledgement of the spool follows: the rows must be in the table, not in a queue.
+    "async_insert": 0,
+}
+
+
+def open_columnar(dsn: str, *, cluster: str = "", memory_mb: int = 2048, query_timeout_s: int = 30) -> ColumnarStore:
+    """Open the columnar store behind a DSN (see ``connect``).
+
+    ``memory_mb`` (MiB) bounds the embedded engine, ``query_timeout_s`` each read. A server that
+    does not answer shows at the first call as ``StoreUnavailable``; an embedded folder that
+    another process holds raises ``ConfigError`` there.
+    """
+    return ClickHouseStore(parse_dsn(dsn, memory_mb), cluster, memory_mb, query_timeout_s)
+
+
+class ClickHouseStore:
+    """Telemetry in ClickHouse. Thread-safe."""
+
+    def __init__(self, target: Target, cluster: str, memory_mb: int, query_timeout_s: int) -> None:
+        self._target = target
+        self._cluster = cluster
+        insert_settings: dict[str, Any] = dict(_INSERT_SETTINGS)
+        if cluster:
+            insert_settings["distributed_foreground_insert"] = 1
+        select_settings = _select_settings(target, memory_mb, query_timeout_s)
+        self._inserts = ClientPool(
+            lambda: target.client(insert_settings, INSERT_TIMEOUT_S), INSERT_CLIENTS, INSERT_TIMEOUT_S
+        )
+        self._selects = ClientPool(
+            lambda: target.client(select_settings, query_timeout_s + 5), SELECT_CLIENTS, query_timeout_s
+        )
+
+    def migrate(self) -> list[str]:
+        """Apply missing migrations in order; return the names applied. Raises ``MigrationError``."""
+        return migrate.run(self._target, self._cluster)
+
+    def insert(self, table: str, rows: bytes) -> None:
+        """Insert newline-separated JSON objects; durable when this returns."""
+        if table not in TABLES:
+            raise StoreError(f"no table {table!r} takes rows")
+        if not rows:
+            return
+        with translated(), self._inserts.client() as client:
+            _raw_insert(client, table, rows, compress=not self._target.is_embedded)
+
+    def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a read as dicts by column name.
+
+        Raises ``QueryTimeout`` past the time limit, ``BadRequest`` past the row limit.
+        """
+        with translated(), self._selects.client() as client:
+            result = client.query(sql, parameters=dict(parameters or {}))
+            names = result.column_names
+            return [dict(zip(names, row, strict=True)) for row in result.result_rows]
+
+    def stored_versions(self, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
+        """Return the version of every span stored for these traces."""
+        with translated(), self._selects.client() as client:
+            return lookups.stored_versions(client, traces)
+
+    def facts(self, traces: Iterable[TraceKey]) -> dict[TraceKey, list[SpanFacts]]:
+        """Return the facts of every span of these traces, each once, newest version, by start."""
+        with translated(), self._selects.client() as client:
+            return lookups.facts(client, traces)
+
+    def index_keys(self, traces: Iterable[TraceKey]) -> dict[TraceKey, IndexKeys]:
+        """Return where these traces stand in the time-ordered tables now."""
+        with translated(), self._selects.client() as client:
+            return lookups.index_keys(client, traces)
+
+    def close(self) -> None:
+        """Release connections and, for the embedded engine, the data folder."""
+        self._inserts.close()
+        self._selects.close()
+
+
+def _select_settings(target: Target, memory_mb: int, query_timeout_s: int) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "max_execution_time": query_timeout_s,
+        "max_result_rows": MAX_RESULT_ROWS,
+        "result_overflow_mode": "throw",
+        # FINAL must not lose rows that a skip index ruled out in one part but not in another.
+        "use_skip_indexes_if_final": 1,
+        "use_skip_indexes_if_final_exact_mode": 1,
+    }
+    if target.is_embedded:
+        settings["max_memory_usage"] = memory_mb * 1024 * 1024 // 2
+        # Last, since it forbids further changes to itself: reads cannot write, whatever the SQL.
+        settings["readonly"] = 2
+    return settings
+
+
+def _raw_insert(client: Client, table: str, rows: bytes, *, compress: bool) -> None:
+    if compress and len(rows) >= COMPRESS_FROM_BYTES:
+        body = zstandard.ZstdCompressor(level=1).compress(rows)
+        client.raw_insert(table, None, body, fmt="JSONEachRow", compression="zstd")
+        return
+    client.raw_insert(table, None, rows, fmt="JSONEachRow")

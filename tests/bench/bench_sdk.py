@@ -1,0 +1,105 @@
+"""What a decorated call costs, against a bare OpenTelemetry span in the same process and run.
+
+``python tests/bench/bench_sdk.py`` prints the figures; ``pytest -m bench tests/bench/bench_sdk.py``
+also holds them against their limits. Nothing is received: the queue drops what it cannot send, so
+the background thread costs what it costs in an application whose server is slow.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+
+import pytest
+import spanhouse
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from spanhouse._state import STATE
+
+CALLS = 4000
+ROUNDS = 15
+RATIO_LIMIT = 1.5
+SAMPLED_OUT_LIMIT_US = 3.0
+
+
+class _Discard(SpanExporter):
+    def export(self, spans: list[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS
+
+
+def _per_call_us(function: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    for _ in range(CALLS):
+        function()
+    return (time.perf_counter() - started) / CALLS * 1e6
+
+
+def measure() -> dict[str, float]:
+    """Return microseconds per call: medians of rounds in which the cases take turns."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(_Discard()))
+    tracer = provider.get_tracer("bench")
+
+    def bare() -> int:
+        with tracer.start_as_current_span("add") as span:
+            span.set_attribute("first", "Lisbon")
+            span.set_attribute("second", 3)
+            return 3
+
+    def plain(city: str, days: int) -> str:
+        return "sunny"
+
+    decorated = spanhouse.tool(plain)
+    spanhouse.init("http://127.0.0.1:9", instrument=False)
+    cases: dict[str, Callable[[], object]] = {
+        "function": lambda: plain("Lisbon", 3),
+        "bare_span": bare,
+        "decorated": lambda: decorated("Lisbon", 3),
+        "sampled_out": lambda: decorated("Lisbon", 3),
+        "not_initialised": lambda: decorated("Lisbon", 3),
+    }
+    samples: dict[str, list[float]] = {name: [] for name in cases}
+    gc.collect()
+    try:
+        for _ in range(ROUNDS):
+            for name, function in cases.items():
+                STATE.sample_rate = 0.0 if name == "sampled_out" else 1.0
+                STATE.active = name != "not_initialised"
+                samples[name].append(_per_call_us(function))
+    finally:
+        STATE.sample_rate, STATE.active = 1.0, True
+        spanhouse.shutdown(timeout_s=0.1)
+        provider.shutdown()
+    figures = {name: statistics.median(values) for name, values in samples.items()}
+    figures["ratio"] = statistics.median(
+        decorated / bare for decorated, bare in zip(samples["decorated"], samples["bare_span"], strict=True)
+    )
+    return figures
+
+
+def report(figures: dict[str, float]) -> str:
+    """Return the figures as the lines that are printed."""
+    return "\n".join(
+        (
+            f"plain function             {figures['function']:7.2f} us",
+            f"bare OpenTelemetry span    {figures['bare_span']:7.2f} us  (two attributes, batch processor)",
+            f"decorated call             {figures['decorated']:7.2f} us  (two arguments, a result)",
+            f"  ratio to the bare span   {figures['ratio']:7.2f}     (limit {RATIO_LIMIT})",
+            f"sampled out                {figures['sampled_out']:7.2f} us  (limit {SAMPLED_OUT_LIMIT_US})",
+            f"before init                {figures['not_initialised']:7.2f} us",
+        )
+    )
+
+
+@pytest.mark.bench
+def test_sdk_overhead() -> None:
+    figures = measure()
+    print("\n" + report(figures))
+    assert figures["ratio"] <= RATIO_LIMIT
+    assert figures["sampled_out"] <= SAMPLED_OUT_LIMIT_US
+
+
+if __name__ == "__main__":
+    print(report(measure()))

@@ -1,0 +1,32 @@
+"""Facts for tests: everything empty but what a test names."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from spanhouse_server.model.facts import SpanFacts
+
+_EMPTY: dict[str, Any] = {
+    "trace_id": "t",
+    "version": 1,
+    "received_at": 1,
+    "retention_days": 30,
+    "name": "",
+    "status_code": "unset",
+    "start_ns": 100,
+    "end_ns": 200,
+    "category": "other",
+}
+_LISTS = {"finish_reasons", "tags"}
+_MISSING = {each.name for each in fields(SpanFacts) if each.name.endswith(("_tokens", "_usd", "ttft_ns"))}
+
+
+def fact(span_id: str, parent_span_id: str = "", **given: Any) -> SpanFacts:
+    """Return the facts of a span."""
+    values: dict[str, Any] = {"span_id": span_id, "parent_span_id": parent_span_id, **_EMPTY, **given}
+    for each in fields(SpanFacts):
+        name = each.name
+        if name not in values:
+            values[name] = None if name in _MISSING else [] if name in _LISTS else {} if name == "metadata" else ""
+    return SpanFacts(**values)

@@ -1,0 +1,77 @@
+/** The API's client: typed paths, one error class, and a signal for "log in first". */
+import { signal } from "@preact/signals";
+import createClient from "openapi-fetch";
+import { prefix } from "../router";
+import type { components, paths } from "./schema";
+
+type Schemas = components["schemas"];
+export type TraceItem = Schemas["TraceItem"];
+export type TraceDetail = Schemas["TraceDetail"];
+export type SkeletonSpan = Schemas["SkeletonSpan"];
+export type SpanItem = Schemas["SpanItem"];
+export type SpanDetail = Schemas["SpanDetail"];
+export type Score = Schemas["Score"];
+export type ScoreSummary = Schemas["ScoreSummary"];
+export type FieldItem = Schemas["FieldItem"];
+export type FacetsReply = Schemas["FacetsReply"];
+export type MetricsReply = Schemas["MetricsReply"];
+export type IngestReply = Schemas["IngestReply"];
+export type Me = Schemas["Me"];
+
+/** A request that failed, in words for a person. `status` is 0 when no answer came. */
+export class ApiError extends Error {
+  readonly code: string;
+  readonly status: number;
+  readonly hint: string;
+  /** Characters in the filter text; position is -1 where no token is at fault. */
+  readonly position: number;
+  readonly length: number;
+
+  constructor(status: number, code: string, message: string, hint = "", position = -1, length = 0) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.hint = hint;
+    this.position = position;
+    this.length = length;
+  }
+}
+
+/** True once any call was answered with 401. */
+export const loginNeeded = signal(false);
+
+export const apiRoot = new URL(prefix, window.location.origin).href;
+
+export const client = createClient<paths>({ baseUrl: apiRoot.replace(/\/$/, ""), credentials: "same-origin" });
+
+interface Outcome<T> {
+  data?: T;
+  error?: unknown;
+  response: Response;
+}
+
+/** Waits for a call and returns its data, or throws an ApiError. Aborts pass through. */
+export async function unwrap<T>(call: Promise<Outcome<T>>): Promise<T> {
+  let outcome: Outcome<T>;
+  try {
+    outcome = await call;
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, "unreachable", "The server does not answer", "Is spanhouse still running? The page tries again when you reload.");
+  }
+  if (outcome.response.ok && outcome.data !== undefined) return outcome.data;
+  if (outcome.response.status === 401) loginNeeded.value = true;
+  throw toApiError(outcome.response.status, outcome.error);
+}
+
+/** Reads the API's one error shape; anything else becomes a plain sentence with the status. */
+export function toApiError(status: number, body: unknown): ApiError {
+  const detail = (body as { error?: Partial<Schemas["ErrorDetail"]> } | null | undefined)?.error;
+  if (!detail?.message) return new ApiError(status, "unexpected", `The server answered ${status} without saying why`);
+  return new ApiError(status, detail.code ?? "", detail.message, detail.hint ?? "", detail.position ?? -1, detail.length ?? 0);
+}
+
+/** Tells whether an error only means that a newer request took over. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}

@@ -1,0 +1,73 @@
+/**
+ * Where the page is: a path below the prefix and its search parameters.
+ *
+ * The prefix is read from the address of this very script, so the dashboard works below any
+ * sub-path without the server having to know it. No page lies deeper than one segment, so the
+ * relative addresses in index.html hold everywhere.
+ */
+import { signal } from "@preact/signals";
+
+export interface Place {
+  /** "traces", "trace", "setup"; empty at the front door. */
+  page: string;
+  params: URLSearchParams;
+}
+
+/** The dashboard's root on this host, ending in a slash. */
+export const prefix = import.meta.env.DEV ? "/" : new URL("../", import.meta.url).pathname;
+
+export const place = signal<Place>(readPlace());
+
+function readPlace(): Place {
+  const path = window.location.pathname;
+  const rest = path.startsWith(prefix) ? path.slice(prefix.length) : path.replace(/^\//, "");
+  const params = new URLSearchParams(window.location.search);
+  const [page, id] = rest.split("/");
+  if (page === "traces" && id) {
+    params.set("id", id);
+    return { page: "trace", params };
+  }
+  return { page: page ?? "", params };
+}
+
+/** Writes the address of a page. Empty parameters are left out. */
+export function href(page: string, params: Record<string, string | undefined> | URLSearchParams = {}): string {
+  const search = new URLSearchParams();
+  const entries = params instanceof URLSearchParams ? [...params] : Object.entries(params);
+  for (const [key, value] of entries) if (value) search.set(key, value);
+  // Colons, commas and slashes need no escaping in a query, and links stay readable without it.
+  const text = search.toString().replace(/%3A/g, ":").replace(/%2C/g, ",").replace(/%2F/g, "/");
+  return `${prefix}${page}${text ? `?${text}` : ""}`;
+}
+
+/** Goes to an address; with `replace`, without a new step for Back. */
+export function navigate(to: string, options: { replace?: boolean } = {}): void {
+  if (to === window.location.pathname + window.location.search) return;
+  if (options.replace) window.history.replaceState(window.history.state, "", to);
+  else window.history.pushState(null, "", to);
+  place.value = readPlace();
+}
+
+/** Changes some parameters of the current page; `undefined` or empty removes one. */
+export function setParams(changes: Record<string, string | undefined>, options: { replace?: boolean } = {}): void {
+  const params = new URLSearchParams(place.value.params);
+  for (const [key, value] of Object.entries(changes)) {
+    if (value) params.set(key, value);
+    else params.delete(key);
+  }
+  navigate(href(place.value.page, params), options);
+}
+
+/** Starts listening to Back, Forward and clicks on our own links. */
+export function startRouter(): void {
+  window.addEventListener("popstate", () => (place.value = readPlace()));
+  document.addEventListener("click", (event) => {
+    if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    const link = (event.target as Element | null)?.closest?.("a[href]") as HTMLAnchorElement | null;
+    if (!link || link.target || link.hasAttribute("download") || link.origin !== window.location.origin) return;
+    if (link.hash && link.pathname === window.location.pathname) return;
+    if (!link.pathname.startsWith(prefix) || link.pathname.startsWith(`${prefix}api/`)) return;
+    event.preventDefault();
+    navigate(link.pathname + link.search);
+  });
+}
