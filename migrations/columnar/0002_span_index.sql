@@ -3,7 +3,7 @@
 -- session, user, tags and other context that some span of the trace carried.
 CREATE TABLE IF NOT EXISTS span_index
 (
-    project_id           LowCardinality(String),
+    project_id           String,
     start_ns             Int64 CODEC(Delta, ZSTD(1)),
     trace_id             String,
     span_id              String,
@@ -15,19 +15,19 @@ CREATE TABLE IF NOT EXISTS span_index
     is_root              Bool,              -- has no parent, or its parent is not stored
     end_ns               Int64 CODEC(Delta, ZSTD(1)),
     duration_ns          Int64,
-    name                 LowCardinality(String),
-    kind                 LowCardinality(String),
-    status_code          LowCardinality(String),
-    error_type           LowCardinality(String),
-    category             LowCardinality(String),
-    operation            LowCardinality(String),
-    provider             LowCardinality(String),
-    model                LowCardinality(String),    -- served, else requested
-    request_model        LowCardinality(String),
-    response_model       LowCardinality(String),
-    finish_reasons       Array(LowCardinality(String)),
-    tool_name            LowCardinality(String),
-    agent_name           LowCardinality(String),
+    name                 String,
+    kind                 String,
+    status_code          String,
+    error_type           String,
+    category             String,
+    operation            String,
+    provider             String,
+    model                String,                    -- served, else requested
+    request_model        String,
+    response_model       String,
+    finish_reasons       Array(String),
+    tool_name            String,
+    agent_name           String,
     input_preview        String CODEC(ZSTD(1)),
     output_preview       String CODEC(ZSTD(1)),
     input_tokens         Nullable(UInt64),
@@ -41,20 +41,20 @@ CREATE TABLE IF NOT EXISTS span_index
     cost_usd             Nullable(Decimal(18, 12)),
     cost_input_usd       Nullable(Decimal(18, 12)),
     cost_output_usd      Nullable(Decimal(18, 12)),
-    cost_status          LowCardinality(String),
+    cost_status          String,
     ttft_ns              Nullable(Int64),
     session_id           String,
     user_id              String,
-    tags                 Array(LowCardinality(String)),
-    metadata             Map(LowCardinality(String), String),
-    environment          LowCardinality(String),
-    release              LowCardinality(String),
-    prompt_name          LowCardinality(String),
-    prompt_version       LowCardinality(String),
-    service_name         LowCardinality(String),
-    host_name            LowCardinality(String),
-    service_instance_id  LowCardinality(String),
-    dialect              LowCardinality(String),
+    tags                 Array(String),
+    metadata             Map(String, String),
+    environment          String,
+    release              String,
+    prompt_name          String,
+    prompt_version       String,
+    service_name         String,
+    host_name            String,
+    service_instance_id  String,
+    dialect              String,
     INDEX ix_trace trace_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX ix_session session_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX ix_user user_id TYPE bloom_filter(0.01) GRANULARITY 1
@@ -63,4 +63,5 @@ ENGINE = ReplacingMergeTree(version, is_deleted)
 PARTITION BY toYYYYMM(received_at)
 ORDER BY (project_id, start_ns, trace_id, span_id)
 TTL received_at + toIntervalDay(retention_days) DELETE WHERE retention_days > 0
-SETTINGS index_granularity = 4096;
+SETTINGS index_granularity = 4096, min_bytes_for_wide_part = 67108864,
+         fsync_after_insert = 1, fsync_part_directory = 1, min_compressed_bytes_to_fsync_after_merge = 1;

@@ -1,7 +1,7 @@
 -- One row per trace in time order, computed when the trace settles.
 CREATE TABLE IF NOT EXISTS traces
 (
-    project_id           LowCardinality(String),
+    project_id           String,
     start_ns             Int64 CODEC(Delta, ZSTD(1)),    -- earliest span
     trace_id             String,
     version              UInt64,            -- settle stamp in ns
@@ -10,9 +10,9 @@ CREATE TABLE IF NOT EXISTS traces
     retention_days       UInt16,
     end_ns               Int64 CODEC(Delta, ZSTD(1)),    -- latest span
     duration_ns          Int64,
-    name                 LowCardinality(String),         -- of the root, else of the earliest span
+    name                 String,                         -- of the root, else of the earliest span
     root_span_id         String,                         -- empty while the root is missing
-    status_code          LowCardinality(String),         -- of that same span
+    status_code          String,                         -- of that same span
     span_count           UInt32,
     error_count          UInt32,
     llm_count            UInt32,
@@ -24,24 +24,24 @@ CREATE TABLE IF NOT EXISTS traces
     cost_usd             Nullable(Decimal(18, 12)),
     cost_input_usd       Nullable(Decimal(18, 12)),
     cost_output_usd      Nullable(Decimal(18, 12)),
-    cost_status          LowCardinality(String),
+    cost_status          String,
     ttft_ns              Nullable(Int64),                -- of the first model span that has one
-    models               Array(LowCardinality(String)),
-    providers            Array(LowCardinality(String)),
-    categories           Array(LowCardinality(String)),
-    operations           Array(LowCardinality(String)),
-    services             Array(LowCardinality(String)),
-    tool_names           Array(LowCardinality(String)),
-    agent_names          Array(LowCardinality(String)),
-    error_types          Array(LowCardinality(String)),
+    models               Array(String),
+    providers            Array(String),
+    categories           Array(String),
+    operations           Array(String),
+    services             Array(String),
+    tool_names           Array(String),
+    agent_names          Array(String),
+    error_types          Array(String),
     session_id           String,
     user_id              String,
-    tags                 Array(LowCardinality(String)),
-    metadata             Map(LowCardinality(String), String),
-    environment          LowCardinality(String),
-    release              LowCardinality(String),
-    prompt_names         Array(LowCardinality(String)),
-    dialects             Array(LowCardinality(String)),
+    tags                 Array(String),
+    metadata             Map(String, String),
+    environment          String,
+    release              String,
+    prompt_names         Array(String),
+    dialects             Array(String),
     input_preview        String CODEC(ZSTD(1)),
     output_preview       String CODEC(ZSTD(1)),
     INDEX ix_trace trace_id TYPE bloom_filter(0.01) GRANULARITY 1,
@@ -52,4 +52,5 @@ ENGINE = ReplacingMergeTree(version, is_deleted)
 PARTITION BY toYYYYMM(received_at)
 ORDER BY (project_id, start_ns, trace_id)
 TTL received_at + toIntervalDay(retention_days) DELETE WHERE retention_days > 0
-SETTINGS index_granularity = 1024;
+SETTINGS index_granularity = 1024, min_bytes_for_wide_part = 67108864,
+         fsync_after_insert = 1, fsync_part_directory = 1, min_compressed_bytes_to_fsync_after_merge = 1;

@@ -25,6 +25,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
 from bodies import bytes_per_span, templates  # noqa: E402
 from load import Load, Report  # noqa: E402
+
 from tests.server import Server  # noqa: E402
 
 SOURCES = ROOT / "server" / "src"
@@ -201,6 +202,13 @@ def started(server: Server, name: str) -> None:
     figure(f"start to ready, {name}", time.perf_counter() - begun_s, "s", "(at most 3)")
 
 
+def stop(server: Server) -> None:
+    """Stop the server, by SIGTERM."""
+    status = server.stop()
+    if status != 0:
+        raise Malfunction(f"the server did not stop cleanly: exit status {status}")
+
+
 def run(options: argparse.Namespace, folder: Path) -> None:
     """Run every part."""
     paths = [str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -214,14 +222,13 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             figure("idle RSS of the server process", weight.rss_mb(), "MB")
             stored = flat_out(server, weight, options, 0)
             stored += at_rate(server, options, stored)
-        server.stop()
+        stop(server)
         started(server, f"{stored:,} spans")
         with Weight(server.process.pid) as weight:
             time.sleep(3)
             figure(f"idle memory, {stored:,} spans", weight.now_mb(), "MB", "(at most 450)")
         wait_stored(server, stored)
-        if server.stop() != 0:
-            raise Malfunction("the server did not stop cleanly")
+        stop(server)
     except BaseException:
         print("".join(server.output[-40:]), file=sys.stderr)
         raise

@@ -13,16 +13,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from urllib.parse import quote
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
-from bodies import templates
-from load import Load
+from bodies import templates  # noqa: E402
+from load import Load  # noqa: E402
 
-from tests.server import Server
+from tests.server import Server  # noqa: E402
 
 FILTERS = {
     "newest": "",
@@ -72,13 +72,13 @@ def reads(server: Server, repeat: int, note: str) -> None:
     trace_paths = cycle([f"/api/v1/traces/{item['trace_id']}" for item in sample])
     measure(f"open a trace{note}", 80, repeat, trace_paths, server)
     words = [word for item in sample for word in item["input_preview"].split() if word.isalpha()]
-    texts = cycle([f"/api/v1/traces?limit=50&q={quote(f'text~"{word}"')}" for word in words[:20]])
+    texts = cycle(["/api/v1/traces?limit=50&q=" + quote(f'text~"{word}"') for word in words[:20]])
     measure(f"full-text search{note}", 600, repeat, texts, server)
-    pairs = cycle(
-        [f"/api/v1/traces?limit=50&q={quote(f'text~"{a}" text~"{b}"')}" for a, b in zip(words, words[1:], strict=False)]
-    )
+    two = [f'text~"{first}" text~"{second}"' for first, second in pairwise(words)]
+    pairs = cycle(["/api/v1/traces?limit=50&q=" + quote(query) for query in two])
     measure(f"full-text search, two words{note}", 600, repeat, pairs, server)
-    measure(f"cost by model, 24 h{note}", 600, repeat, cycle(["/api/v1/metrics?metric=cost_usd&group_by=model&from=-24h"]), server)
+    figures = cycle(["/api/v1/metrics?metric=cost_usd&group_by=model&from=-24h"])
+    measure(f"cost by model, 24 h{note}", 600, repeat, figures, server)
 
 
 def main() -> int:

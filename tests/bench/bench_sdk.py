@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-import spanhouse
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+import spanhouse
 from spanhouse._state import STATE
 
 CALLS = 4000

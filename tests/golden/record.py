@@ -65,7 +65,12 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "opentelemetry-instrumentation-openai==0.40.14",
         "opentelemetry-instrumentation-anthropic==0.40.14",
     ],
-    "openinference_old": ["anthropic==0.49.0", EXPORTER, "openinference-instrumentation-anthropic==0.1.14"],
+    "openinference_old": [
+        "anthropic==0.49.0",
+        EXPORTER,
+        "openinference-instrumentation-anthropic==0.1.14",
+        "wrapt==1.17.3",
+    ],
 }
 CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 LEGACY = {CONTENT: "true"}

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import orjson
 import pytest
-from spanhouse_server.model.span import Span
-
 from tests.golden.case import Truth, all_cases, spans_of, truth_of, words
 from tests.golden.record import CASES
+
+from spanhouse_server.model.span import Span
 
 ANTHROPIC_SDK = "com.anthropic.sdk.python"
 
@@ -29,28 +29,33 @@ class Tells:
     finish: bool = True
     cache: bool = True
     reasoning: bool = True
-    image: bool = True
-    system: bool = True
     tools: bool = True
-    served_model: bool = True
+    several_parts: bool = True
+    stream_usage: bool = True
+    call_ids: bool = True
     ttft: str = ""
 
 
-OPENAI_V2 = Tells(cache=False, reasoning=False, image=False, tools=False)
-UTIL_GENAI = Tells(tools=False, ttft="client_chunk")
-OPENINFERENCE = Tells(dialect="openinference", ttft="event", system=False)
-OPENLLMETRY = Tells()
+OPENAI_V2 = Tells(cache=False, reasoning=False, tools=False)
+UTIL_GENAI = Tells(ttft="client_chunk")
+OPENINFERENCE = Tells(dialect="openinference", ttft="event")
+OPENLLMETRY_OLD = Tells(dialect="openllmetry", reasoning=False)
 #: By the beginning of a case's name; the longest one that fits holds.
 FAMILIES = {
     "openai_v2": OPENAI_V2,
+    "openai_v2_latest": replace(OPENAI_V2, several_parts=False),
     "openai_v2_no_content": replace(OPENAI_V2, content=False),
     "genai_openai": UTIL_GENAI,
     "genai_anthropic": replace(UTIL_GENAI, reasoning=False),
     "anthropic_sdk": Tells(content=False, tools=False, reasoning=False),
     "openinference": OPENINFERENCE,
-    "openinference_anthropic": replace(OPENINFERENCE, reasoning=False),
-    "openllmetry": OPENLLMETRY,
-    "openllmetry_anthropic": replace(OPENLLMETRY, reasoning=False),
+    "openinference_openai_responses": replace(OPENINFERENCE, finish=False),
+    "openinference_anthropic": replace(OPENINFERENCE, reasoning=False, ttft=""),
+    "openinference_old_anthropic": replace(OPENINFERENCE, cache=False, reasoning=False, finish=False, call_ids=False),
+    "openllmetry_openai": Tells(several_parts=False, ttft="event"),
+    "openllmetry_anthropic": Tells(reasoning=False),
+    "openllmetry_old_openai": replace(OPENLLMETRY_OLD, ttft="event", stream_usage=False),
+    "openllmetry_old_anthropic": OPENLLMETRY_OLD,
 }
 #: The same end of an answer, as providers and emitters name it.
 SAME_FINISH = {
@@ -118,7 +123,8 @@ def test_identity(case: str) -> None:
 def test_usage(case: str) -> None:
     for span, truth in calls(case):
         usage = span.usage
-        if truth.status != 200 or not truth.usage_sent:
+        streamed = case.endswith("stream") and not tells(case).stream_usage
+        if truth.status != 200 or not truth.usage_sent or streamed:
             assert not usage.known
             continue
         assert usage.input_tokens == truth.input_tokens
@@ -135,8 +141,11 @@ def test_conversation(case: str) -> None:
         if truth.api == "embeddings":
             continue
         if not tells(case).content:
-            assert not span.input_messages
-            assert not any(part["type"] == "text" for message in span.output_messages for part in message["parts"])
+            parts = [part for message in span.input_messages + span.output_messages for part in message["parts"]]
+            assert not any(part.get("content") or part.get("arguments") or part.get("response") for part in parts)
+            continue
+        if not tells(case).several_parts and isinstance(truth.request["messages"][0]["content"], list):
+            assert not any(message["parts"] for message in span.input_messages)
             continue
         given = [words(message) for message in span.input_messages]
         if truth.system_text:
@@ -150,9 +159,11 @@ def test_conversation(case: str) -> None:
         if truth.status != 200:
             assert span.output_messages == []
             continue
-        assert [message["role"] for message in span.output_messages] == ["assistant"]
-        text = words({"role": "", "parts": [p for p in span.output_messages[0]["parts"] if p["type"] == "text"]})[1]
-        assert text == truth.text
+        assert {message["role"] for message in span.output_messages} == {"assistant"}
+        said = [
+            part["content"] for message in span.output_messages for part in message["parts"] if part["type"] == "text"
+        ]
+        assert said == ([truth.text] if truth.text else [])
         assert all(turn[1] in span.text for turn in truth.conversation if turn[0] == "user")
         assert truth.text in span.text
 
@@ -162,8 +173,10 @@ def test_tool_calls(case: str) -> None:
     for span, truth in calls(case):
         if tells(case).content:
             made = [part for part in span.output_messages[0]["parts"] if part["type"] == "tool_call"]
-            wanted = [(call["id"], call["name"], orjson.loads(call["arguments"])) for call in truth.tool_calls]
-            assert [(call["id"], call["name"], call["arguments"]) for call in made] == wanted
+            wanted = [(call["name"], orjson.loads(call["arguments"])) for call in truth.tool_calls]
+            assert [(call["name"], call["arguments"]) for call in made] == wanted
+            ids = [call["id"] if tells(case).call_ids else None for call in truth.tool_calls]
+            assert [call.get("id") for call in made] == ids
             if wanted:
                 assert span.output_preview == "get_weather(city=Paris)"
         if tells(case).tools:
@@ -206,8 +219,8 @@ def test_time_to_first_token(case: str) -> None:
 def test_image(case: str) -> None:
     [(span, truth)] = calls(case)
     url = truth.request["messages"][0]["content"][1]["image_url"]["url"]
-    images = [part for part in span.input_messages[0]["parts"] if part["type"] == "blob"]
-    if tells(case).image:
+    images = [part for message in span.input_messages for part in message["parts"] if part["type"] == "blob"]
+    if tells(case).several_parts:
         assert [(part["modality"], part["mime_type"]) for part in images] == [("image", "image/png")]
         assert url.endswith("," + images[0]["content"])
         assert images[0]["content"] not in span.text

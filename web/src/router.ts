@@ -2,8 +2,7 @@
  * Where the page is: a path below the prefix and its search parameters.
  *
  * The prefix is read from the address of this very script, so the dashboard works below any
- * sub-path without the server having to know it. No page lies deeper than one segment, so the
- * relative addresses in index.html hold everywhere.
+ * sub-path without the server having to know it.
  */
 import { signal } from "@preact/signals";
 
@@ -13,8 +12,21 @@ export interface Place {
   params: URLSearchParams;
 }
 
+/**
+ * Finds the prefix from the folder above the scripts. At /x/traces/<id> the page's relative
+ * addresses make that /x/traces/, which is one too many.
+ */
+export function prefixOf(scriptRoot: string, path: string): string {
+  const inTrace = scriptRoot.endsWith("/traces/") && path.startsWith(scriptRoot) && TRACE_ID.test(path.slice(scriptRoot.length));
+  return inTrace ? scriptRoot.slice(0, -"traces/".length) : scriptRoot;
+}
+
+const TRACE_ID = /^[0-9a-f]{32}\/?$/i;
+
 /** The dashboard's root on this host, ending in a slash. */
-export const prefix = import.meta.env.DEV ? "/" : new URL("../", import.meta.url).pathname;
+export const prefix = import.meta.env.DEV
+  ? "/"
+  : prefixOf(new URL(/* @vite-ignore */ "../", import.meta.url).pathname, window.location.pathname);
 
 export const place = signal<Place>(readPlace());
 
@@ -24,20 +36,22 @@ function readPlace(): Place {
   const params = new URLSearchParams(window.location.search);
   const [page, id] = rest.split("/");
   if (page === "traces" && id) {
-    params.set("id", id);
+    params.set("id", decodeURIComponent(id));
     return { page: "trace", params };
   }
   return { page: page ?? "", params };
 }
 
-/** Writes the address of a page. Empty parameters are left out. */
+/** Writes the address of a page; a trace's `id` becomes part of the path. Empty parameters are left out. */
 export function href(page: string, params: Record<string, string | undefined> | URLSearchParams = {}): string {
   const search = new URLSearchParams();
   const entries = params instanceof URLSearchParams ? [...params] : Object.entries(params);
   for (const [key, value] of entries) if (value) search.set(key, value);
+  const id = page === "trace" ? search.get("id") : null;
+  if (id) search.delete("id");
   // Colons, commas and slashes need no escaping in a query, and links stay readable without it.
   const text = search.toString().replace(/%3A/g, ":").replace(/%2C/g, ",").replace(/%2F/g, "/");
-  return `${prefix}${page}${text ? `?${text}` : ""}`;
+  return `${prefix}${id ? `traces/${encodeURIComponent(id)}` : page}${text ? `?${text}` : ""}`;
 }
 
 /** Goes to an address; with `replace`, without a new step for Back. */

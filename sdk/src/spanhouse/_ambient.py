@@ -45,4 +45,4 @@ def detach(token: Any) -> None:
         _variable.reset(token)
     except (ValueError, RuntimeError):
         # Closed by the garbage collector or by another task: there is nothing to put back here.
-        pass
+        return

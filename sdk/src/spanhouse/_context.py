@@ -13,8 +13,8 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from spanhouse import _attributes as a
 from spanhouse import _ambient
+from spanhouse import _attributes as a
 from spanhouse._log import warn_rarely
 from spanhouse._serialize import to_text
 

@@ -118,9 +118,9 @@ def _is_openllmetry(entry_point: EntryPoint, component: str) -> bool:
     metadata = entry_point.dist.metadata if entry_point.dist else None
     if metadata is None:
         return False
-    about = " ".join(str(metadata.get(field, "")) for field in ("Author", "Author-email", "Home-page"))
-    urls = " ".join(metadata.get_all("Project-URL") or ())
-    return "traceloop" in f"{about} {urls}".lower()
+    fields = ("Author", "Author-email", "Home-page", "Project-URL")
+    about = " ".join(str(value) for field in fields for value in metadata.get_all(field) or ())
+    return "traceloop" in about.lower()
 
 
 def _distribution(entry_point: EntryPoint) -> str:
@@ -140,8 +140,9 @@ def _switch_on(library: str, entry_point: EntryPoint, tracer_provider: Any, logg
             options["logger_provider"] = logger_provider
         instrumentor.instrument(**options)
     except Exception as error:
-        level = logging.DEBUG if isinstance(error, ImportError) else logging.WARNING
-        logger.log(level, "%s could not be instrumented: %s: %s", library, type(error).__name__, error)
+        # A missing library is normal, an instrumentation that lacks its own parts is not.
+        missing = isinstance(error, ImportError) and not str(error.name).startswith(("opentelemetry", "openinference"))
+        logger.log(logging.DEBUG if missing else logging.WARNING, "%s could not be instrumented: %s: %s", library, type(error).__name__, error)
         return False
     return bool(getattr(instrumentor, "is_instrumented_by_opentelemetry", True))
 

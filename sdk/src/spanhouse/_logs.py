@@ -93,7 +93,8 @@ def encode_log_batch(records: Sequence[Any]) -> bytes:
     request = encode_logs(readable)
     for resource_logs in request.resource_logs:
         overlay_resource(resource_logs.resource)
-    return request.SerializeToString()
+    body: bytes = request.SerializeToString()
+    return body
 
 
 def _copy(log: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,10 +18,7 @@ Part = dict[str, Any]
 
 def field(source: Any, name: str, default: Any = None) -> Any:
     """Return a key of a mapping or an attribute of an object, ``default`` where it is missing or None."""
-    if isinstance(source, Mapping):
-        value = source.get(name, default)
-    else:
-        value = getattr(source, name, default)
+    value = source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
     return default if value is None else value
 
 
@@ -128,11 +126,9 @@ def _tool_calls(source: Any) -> list[Part]:
 
 def _tool_call(call_id: Any, name: Any, arguments: Any) -> Part:
     if isinstance(arguments, str):
-        try:
+        # A model may produce broken JSON, and that is worth seeing as it was.
+        with contextlib.suppress(ValueError):
             arguments = json.loads(arguments)
-        except ValueError:
-            # A model may produce broken JSON, and that is worth seeing as it was.
-            pass
     part: Part = {"type": "tool_call", "name": str(name or ""), "arguments": plain(arguments)}
     if call_id:
         part["id"] = str(call_id)

@@ -12,6 +12,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from spanhouse import _attributes as a
+from spanhouse._ambient import current
 from spanhouse._context import ASSOCIATIONS_KEY
 from spanhouse._log import warn_rarely
 from spanhouse._settings import default_service_name
@@ -25,13 +26,10 @@ class SpanhouseProcessor(SpanProcessor):
     """Sees every span of the provider, whoever made it."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Mark the span with its process and give it the session, user, tags and so on in force."""
-        span._spanhouse_fork = STATE.fork_count  # type: ignore[attr-defined]
-        if parent_context is None:
-            from spanhouse._ambient import current
-
-            parent_context = current()
-        associations = parent_context.get(ASSOCIATIONS_KEY)
+        """Give the span the session, user, tags and so on that are in force."""
+        if STATE.forked_at_ns and (span.start_time or 0) < STATE.forked_at_ns and span.context is not None:
+            STATE.backdated.add(span.context.span_id)
+        associations = (current() if parent_context is None else parent_context).get(ASSOCIATIONS_KEY)
         if associations:
             span.set_attributes(associations)  # type: ignore[arg-type]
 
@@ -45,13 +43,22 @@ class SpanhouseProcessor(SpanProcessor):
             return
         if state.sampler_decides and not _in_share(context.trace_id, state.sample_rate):
             return
-        # A span that was open during a fork ends in both processes; it is the parent's.
-        if getattr(span, "_spanhouse_fork", state.fork_count) != state.fork_count:
+        if state.forked_at_ns and _belongs_to_parent_process(span, context.span_id):
             return
         try:
             state.sender.put(state.lanes["spans"], span, span_size_bytes(span))
         except Exception as error:
             warn_rarely("on_end", "a span could not be queued: %s: %s", type(error).__name__, error)
+
+
+def _belongs_to_parent_process(span: ReadableSpan, span_id: int) -> bool:
+    """Tell whether the span was open during the fork: it ends in both processes and is the parent's to send."""
+    if (span.start_time or 0) >= STATE.forked_at_ns:
+        return False
+    if span_id in STATE.backdated:
+        STATE.backdated.discard(span_id)
+        return False
+    return True
 
 
 def _in_share(trace_id: int, rate: float) -> bool:
@@ -99,7 +106,8 @@ def encode_span_batch(spans: Sequence[ReadableSpan]) -> bytes:
     request = encode_spans(leaving)
     for resource_spans in request.resource_spans:
         overlay_resource(resource_spans.resource)
-    return request.SerializeToString()
+    body: bytes = request.SerializeToString()
+    return body
 
 
 def overlay_resource(resource: Any) -> None:

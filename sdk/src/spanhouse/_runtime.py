@@ -105,9 +105,10 @@ def init(
             return Handle(settings.endpoint, trace.get_tracer_provider())
         provider = _activate(settings, mask)
         _handle = Handle(settings.endpoint, provider)
+        # Also without `instrument`: the application may switch instrumentations on by itself.
+        logger_provider = _logs.install()
         if instrument is not False:
-            wanted = None if instrument is True else list(instrument)  # type: ignore[arg-type]
-            logger_provider = _logs.install()
+            wanted = None if instrument is True else list(instrument)
             _handle.instrumented.update(instrument_installed(wanted, provider, logger_provider))
         return _handle
 
@@ -135,11 +136,12 @@ def _activate(settings: _settings.Settings, mask: Mask | None) -> Any:
     STATE.capture = settings.capture_content
     remember_capture(settings.capture_content)
     provider = _provider(settings)
-    STATE.tracer = provider.get_tracer("spanhouse", __version__)
-    if not STATE.sampler_decides and isinstance(getattr(STATE.tracer, "sampler", None), sampling.Sampler):
+    tracer: Any = provider.get_tracer("spanhouse", __version__)
+    STATE.tracer = tracer
+    if not STATE.sampler_decides and isinstance(getattr(tracer, "sampler", None), sampling.Sampler):
         # Decorators and context managers decide before a span exists, which is much cheaper for those
         # that are not recorded; here it remains to follow that decision.
-        STATE.tracer.sampler = sampling.ALWAYS_ON  # type: ignore[attr-defined]
+        tracer.sampler = sampling.ALWAYS_ON
     STATE.active = True
     atexit.unregister(_at_exit)
     atexit.register(_at_exit)

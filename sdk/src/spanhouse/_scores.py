@@ -47,7 +47,7 @@ def score(
             logger.warning("score %r is outside any span and names no trace or session; it is not sent", name)
             return None
     try:
-        body = {
+        body: dict[str, Any] = {
             "id": uuid.uuid4().hex,
             "trace_id": trace_id,
             "span_id": span_id,

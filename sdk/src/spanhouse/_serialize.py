@@ -182,7 +182,7 @@ class _Reducer:
             return self._items(value, depth)
         if isinstance(value, Iterator):
             return f"<{_type_name(value)}>"
-        if type(value).__repr__ is object.__repr__:
+        if type(value).__repr__ is object.__repr__:  # type: ignore[comparison-overlap]
             public = {k: v for k, v in getattr(value, "__dict__", {}).items() if not k.startswith("_")}
             if public:
                 return self._pairs(public.items(), depth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Tracer
@@ -19,8 +20,9 @@ class State:
 
     __slots__ = (
         "active",
+        "backdated",
         "capture",
-        "fork_count",
+        "forked_at_ns",
         "lanes",
         "policy",
         "sample_rate",
@@ -41,16 +43,19 @@ class State:
         self.sender: Sender | None = None
         self.lanes: dict[str, Lane] = {}
         self.settings: Settings | None = None
-        #: How many forks lie between this process and the one that loaded the module.
-        self.fork_count = 0
+        #: When this process was forked off (ns since 1970), 0 where it was not.
+        self.forked_at_ns = 0
+        #: Span ids started after the fork with an explicit earlier start time.
+        self.backdated: set[int] = set()
 
 
 STATE = State()
 
 
-def _count_fork() -> None:
-    STATE.fork_count += 1
+def _note_fork() -> None:
+    STATE.forked_at_ns = time.time_ns()
+    STATE.backdated = set()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_count_fork)
+    os.register_at_fork(after_in_child=_note_fork)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import signal
 import socket
+from collections.abc import Iterator
 
 import uvicorn
 import uvloop
@@ -17,6 +18,7 @@ from spanhouse_server.errors import ConfigError
 from spanhouse_server.export import probes, prometheus
 from spanhouse_server.house import House
 from spanhouse_server.ops.logs import setup_logging
+from spanhouse_server.ops.requests import CountRequests
 from spanhouse_server.receive.grpc import start_grpc
 from spanhouse_server.receive.http import routes as otlp_routes
 from spanhouse_server.receive.receiver import Receiver
@@ -25,10 +27,10 @@ from spanhouse_server.show.context import ShowContext
 from spanhouse_server.show.faults import install_faults
 from spanhouse_server.show.static import install_static
 
-log = logging.getLogger("spanhouse")
-
 #: Open requests get this long to finish after a stop signal.
 GRACE_S = 5
+#: Exporters send every 5 s by default; a shorter keep-alive would close connections just as they do.
+KEEP_ALIVE_S = 75
 SNIPPET = """\
   pip install 'spanhouse[openai]'
 
@@ -48,6 +50,7 @@ def create_app(house: House, receiver: Receiver) -> FastAPI:
         spool=house.spool,
         live=house.live,
     )
+    app.add_middleware(CountRequests, metrics=house.metrics)
     install_faults(app)
     app.router.routes.extend(otlp_routes(receiver))
     app.router.routes.extend(probes.routes(house.health))
@@ -64,10 +67,24 @@ def serve(settings: Settings) -> None:
     house = House(settings)
     house.open()
     try:
-        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(house, listener))
     finally:
         house.close()
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn's own handling raises them again, before the house is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Change nothing."""
+        yield
+
+    def stop(self) -> None:
+        """Stop listening and finish open requests; a second call does not wait for them."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 async def _serve(house: House, listener: socket.socket) -> None:
@@ -79,9 +96,12 @@ async def _serve(house: House, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         ws="none",
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
     grpc_server = None
     grpc_port = -1
     if settings.grpc_port >= 0:
@@ -93,6 +113,7 @@ async def _serve(house: House, listener: socket.socket) -> None:
     finally:
         if grpc_server is not None:
             await grpc_server.stop(GRACE_S)
+        receiver.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

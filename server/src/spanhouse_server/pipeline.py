@@ -17,15 +17,15 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from spanhouse_server.clock import MonotonicStamps
-from spanhouse_server.errors import SpanhouseError, Unavailable
 from spanhouse_server.drain.join import join_logs
-from spanhouse_server.ops.health import Health
-from spanhouse_server.ops.metrics import Metrics, timed
 from spanhouse_server.drain.settle import settle_traces
-from spanhouse_server.spool.contract import Spool, SpoolEntry
-from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
 from spanhouse_server.drain.transform import PreparedTrace, Transformed
 from spanhouse_server.drain.workshop import Workshop
+from spanhouse_server.errors import SpanhouseError, Unavailable
+from spanhouse_server.ops.health import Health
+from spanhouse_server.ops.metrics import Metrics, timed
+from spanhouse_server.spool.contract import Spool, SpoolEntry
+from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
 
 log = logging.getLogger("spanhouse.pipeline")
 

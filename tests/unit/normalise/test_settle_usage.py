@@ -78,6 +78,14 @@ SHAPES = {
         ],
         {"doStream", "nested"},
     ),
+    "agent called by a tool of a model": (
+        [llm("outer"), fact("tool", "outer", category="tool"), rollup("agent", "tool")],
+        {"outer", "agent"},
+    ),
+    "engine two spans below its client": (
+        [llm("client"), fact("http", "client"), rollup("engine", "http", category="server")],
+        {"client"},
+    ),
     "guardrail with usage of its own": ([rollup("g", category="guardrail")], {"g"}),
     "raw request span below a call": ([llm("call"), rollup("raw", "call", category="other")], {"call"}),
     "cost without tokens": (

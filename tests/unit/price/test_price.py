@@ -51,6 +51,11 @@ def test_anthropic_cache_writes_cost_more():
     assert cost.status == "priced"
 
 
+def test_a_cache_write_without_a_price_of_its_own_is_plain_input():
+    cost = price(span(usage=Usage(1000, 0, cache_write_tokens=1000)))
+    assert (cost.input_usd, cost.status) == (Decimal("0.0025"), "priced")
+
+
 def test_long_input_reaches_the_higher_tier_for_all_tokens():
     below = price(span("anthropic", "claude-sonnet-4-5", Usage(200_000, 10)))
     above = price(span("anthropic", "claude-sonnet-4-5", Usage(200_001, 10)))

@@ -74,7 +74,9 @@ def test_random_bytes(end):
 
 def test_json_announced_as_protobuf_and_the_reverse(end):
     refused(end, wire.json_traces(wire.json_span()), "Content-Type: application/json")
-    refused(end, wire.traces(trace_id=b"\xff" * 16).SerializeToString(), "UTF-8", given=JSON)
+    refused(
+        end, wire.traces(trace_id=b"\xff" * 16).SerializeToString(), "Content-Type: application/x-protobuf", given=JSON
+    )
 
 
 PACKERS = {"": bytes, "gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstd.compress}

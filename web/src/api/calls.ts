@@ -21,8 +21,8 @@ export const listTraces = (params: ListParams, signal?: AbortSignal) =>
 export const listSpans = (params: ListParams, signal?: AbortSignal) =>
   unwrap(client.GET("/api/v1/spans", { params: { query: clean(params) }, signal }));
 
-export const getTrace = (traceId: string, cursor?: string, signal?: AbortSignal) =>
-  unwrap(client.GET("/api/v1/traces/{trace_id}", { params: { path: { trace_id: traceId }, query: clean({ cursor }) }, signal }));
+export const getTrace = (traceId: string, page: { limit: number; cursor?: string }, signal?: AbortSignal) =>
+  unwrap(client.GET("/api/v1/traces/{trace_id}", { params: { path: { trace_id: traceId }, query: clean(page) }, signal }));
 
 export const getSpan = (traceId: string, spanId: string, signal?: AbortSignal) =>
   unwrap(client.GET("/api/v1/traces/{trace_id}/spans/{span_id}", { params: { path: { trace_id: traceId, span_id: spanId } }, signal }));

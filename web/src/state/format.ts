@@ -31,18 +31,29 @@ export function formatExact(value: number | null | undefined): string {
   return value === null || value === undefined ? NONE : value.toLocaleString("en-US");
 }
 
-/** Formats US dollars given as a decimal string, with enough digits that small sums are not "0.00". */
+/** Formats US dollars for columns of figures: five decimals below a dollar, so that they stand in line. */
 export function formatUsd(value: string | number | null | undefined): string {
-  if (value === null || value === undefined || value === "") return NONE;
-  const usd = Number(value);
-  if (!Number.isFinite(usd)) return NONE;
+  const usd = dollars(value);
+  if (usd === null) return NONE;
   if (usd === 0) return "$0";
   const size = Math.abs(usd);
-  if (size >= 100) return `$${usd.toLocaleString("en-US", { maximumFractionDigits: 0 })}`;
+  if (size >= 1000) return `$${usd.toLocaleString("en-US", { maximumFractionDigits: 0 })}`;
   if (size >= 1) return `$${usd.toFixed(2)}`;
-  if (size >= 0.01) return `$${usd.toFixed(3)}`;
-  if (size >= 0.000_001) return `$${trimZeros(usd.toFixed(Math.min(8, 1 - Math.floor(Math.log10(size)))))}`;
-  return "<$0.000001";
+  return size >= 0.000_01 ? `$${usd.toFixed(5)}` : "<$0.00001";
+}
+
+/** Formats US dollars with two significant digits however small the sum is. */
+export function formatUsdFine(value: string | number | null | undefined): string {
+  const usd = dollars(value);
+  if (usd === null || usd === 0 || Math.abs(usd) >= 1) return formatUsd(usd);
+  const digits = Math.min(12, 1 - Math.floor(Math.log10(Math.abs(usd))));
+  return `$${trimZeros(usd.toFixed(Math.max(2, digits)))}`;
+}
+
+function dollars(value: string | number | null | undefined): number | null {
+  if (value === null || value === undefined || value === "") return null;
+  const usd = Number(value);
+  return Number.isFinite(usd) ? usd : null;
 }
 
 /** Formats a size in bytes. */

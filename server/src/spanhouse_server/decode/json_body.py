@@ -78,14 +78,15 @@ def _load(body: bytes) -> Any:
 def _explain(body: bytes, error: str) -> UndecodableBody:
     if not body.strip():
         return UndecodableBody("the body is empty", "an empty OTLP/JSON request is {}")
+    # The tag of the only field that every OTLP request has in protobuf is a line feed.
+    if body[:1] == b"\n" and body[:64].lstrip()[:1] not in (b"{", b"["):
+        return UndecodableBody(
+            "the body was announced as JSON but looks like protobuf", "send Content-Type: application/x-protobuf"
+        )
     if "UTF-8" in error:
         return UndecodableBody("the body is not valid UTF-8")
     if "depth" in error:
         return UndecodableBody("the JSON is nested deeper than 1024 levels", "flatten the attribute")
-    if body[:1] == b"\n":  # the tag of the only field every OTLP request has in protobuf
-        return UndecodableBody(
-            f"the body is not valid JSON ({error}), it looks like protobuf", "send Content-Type: application/x-protobuf"
-        )
     return UndecodableBody(f"the body is not valid JSON: {error}")
 
 

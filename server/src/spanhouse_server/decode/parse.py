@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from spanhouse_server.decode.dense import MAX_MESSAGES, too_dense, too_dense_json
 from spanhouse_server.decode.json_body import parse_json
 from spanhouse_server.errors import UndecodableBody
 
@@ -31,15 +32,25 @@ def parse(signal: str, media_type: str, body: bytes) -> Any:
     request = REQUESTS[signal]
     kind = media_type.partition(";")[0].strip().lower()
     if kind == "application/json":
+        if too_dense_json(body):
+            raise _too_many()
         return parse_json(request(), body)
     if kind != "application/x-protobuf":
         raise UndecodableBody(
             f"the media type {media_type[:80]!r} is not OTLP", "send application/x-protobuf or application/json"
         )
+    if too_dense(request.DESCRIPTOR, body):
+        raise _too_many()
     try:
         return request.FromString(body)
     except DecodeError as error:
         raise _explain(signal, body, str(error)) from None
+
+
+def _too_many() -> UndecodableBody:
+    return UndecodableBody(
+        f"the body holds more than {MAX_MESSAGES} spans, attributes and values together", "send smaller batches"
+    )
 
 
 def _explain(signal: str, body: bytes, error: str) -> UndecodableBody:
@@ -49,7 +60,8 @@ def _explain(signal: str, body: bytes, error: str) -> UndecodableBody:
                 f"the body is compressed with {encoding} but no Content-Encoding says so",
                 f"send Content-Encoding: {encoding}",
             )
-    if body[:64].lstrip()[:1] in (b"{", b"["):
+    text = body.strip()
+    if (text[:1], text[-1:]) in ((b"{", b"}"), (b"[", b"]")):
         return UndecodableBody(
             "the body looks like JSON but was announced as protobuf", "send Content-Type: application/json"
         )

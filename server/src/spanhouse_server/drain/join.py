@@ -2,7 +2,7 @@
 
 Many instrumentations send messages not on the span but as log records with the span's ids. After
 each batch, the spans of the touched traces that have such records are read again together with
-them and stored anew; the version is the later of the two arrivals, so repeating is harmless.
+them and stored anew, one version above what they were made from. Repeating is harmless.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from spanhouse_server.drain.transform import priced_span
 from spanhouse_server.model.raw import RawLog
 from spanhouse_server.store import rows
 from spanhouse_server.store.contract import ColumnarStore, TraceKey
 from spanhouse_server.store.readback import RAW_LOG_COLUMNS, RAW_SPAN_COLUMNS, raw_log, raw_span
-from spanhouse_server.drain.transform import priced_span
 
 #: Trace ids per statement.
 CHUNK = 1000
@@ -45,7 +45,8 @@ def _join_chunk(store: ColumnarStore, project_id: str, trace_ids: list[str]) -> 
         records = logs.get((row["trace_id"], row["span_id"]))
         if not records:
             continue
-        version = max(row["version"], *(log_version for log_version, _ in records))
+        # Above both, or the engine might keep the row without content; far below the next arrival's stamp.
+        version = max(row["version"], *(log_version for log_version, _ in records)) + 1
         span = priced_span(raw_span(row), [record for _, record in records])
         joined.append(rows.span_row(project_id, version, row["retention_days"], span))
     if joined:

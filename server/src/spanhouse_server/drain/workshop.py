@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from spanhouse_server.spool.contract import SpoolEntry
 from spanhouse_server.drain.transform import Transformed, transform
+from spanhouse_server.spool.contract import SpoolEntry
 
 log = logging.getLogger("spanhouse.pipeline")
 
@@ -59,9 +59,7 @@ def _begin_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _done(
-    entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], settle_version: int
-) -> Future[Transformed]:
+def _done(entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], settle_version: int) -> Future[Transformed]:
     future: Future[Transformed] = Future()
     try:
         future.set_result(transform(entries, retention_days, settle_version))

@@ -6,8 +6,9 @@ instrumentation it uses. Bare names (``metadata``, ``tags``) are read only by th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from spanhouse_server.model.raw import Attributes
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.values import name_of, names_of, text_of
 from spanhouse_server.normalise.view import View
@@ -64,9 +65,9 @@ PROMPT_VERSION_KEYS = (
     "traceloop.prompt.version",
     "llm.prompt_template.version",
 )
-#: Families any of the keys above may stand in: a span without them has no context of its own.
-_CONTEXT_ROOTS = frozenset(
-    key.partition(".")[0]
+#: A span with none of these has no context of its own.
+_CONTEXT_KEYS = frozenset(
+    key
     for keys in (
         SESSION_KEYS,
         USER_KEYS,
@@ -78,12 +79,22 @@ _CONTEXT_ROOTS = frozenset(
     )
     for key in keys
 )
+_NOT_METADATA = frozenset((*SESSION_KEYS, *USER_KEYS, *TAG_KEYS))
+
+
+class Origin(NamedTuple):
+    """What a resource says about where its spans come from."""
+
+    environment: str
+    release: str
+    service_name: str
+    host_name: str
+    service_instance_id: str
 
 
 def read_context(view: View, span: Span) -> None:
     """Fill in the context, from the span and, where it may be the same for all spans, its resource."""
-    resource = view.raw.resource
-    if not _CONTEXT_ROOTS.isdisjoint(view.families):
+    if not _CONTEXT_KEYS.isdisjoint(view.attributes):
         span.session_id = span.session_id or view.name(*SESSION_KEYS)
         span.user_id = span.user_id or view.name(*USER_KEYS)
         span.environment = span.environment or view.name(*ENVIRONMENT_KEYS)
@@ -91,14 +102,35 @@ def read_context(view: View, span: Span) -> None:
         span.prompt_name = span.prompt_name or view.name(*PROMPT_NAME_KEYS)
         span.prompt_version = span.prompt_version or view.name(*PROMPT_VERSION_KEYS)
         span.tags = (span.tags or read_tags(view))[:MAX_TAGS]
-        if not _METADATA_ROOTS.isdisjoint(view.families):
-            for prefix in METADATA_PREFIXES:
-                _read_metadata(view, span, prefix)
-    span.environment = span.environment or _first(resource, ENVIRONMENT_KEYS)
-    span.release = span.release or _first(resource, RELEASE_KEYS)
-    span.service_name = name_of(resource.get("service.name"))
-    span.host_name = name_of(resource.get("host.name")) or name_of(resource.get("host.id"))
-    span.service_instance_id = name_of(resource.get("service.instance.id"))
+    if not _METADATA_ROOTS.isdisjoint(view.roots):
+        for prefix in METADATA_PREFIXES:
+            _read_metadata(view, span, prefix)
+    origin = origin_of(view.raw.resource)
+    span.environment = span.environment or origin.environment
+    span.release = span.release or origin.release
+    span.service_name = origin.service_name
+    span.host_name = origin.host_name
+    span.service_instance_id = origin.service_instance_id
+
+
+#: The resource looked at last, with its reading: spans of a batch share one.
+_last: tuple[Attributes, Origin] = ({}, Origin("", "", "", "", ""))
+
+
+def origin_of(resource: Attributes) -> Origin:
+    """Return what a resource says, read once for all the spans that share it."""
+    global _last
+    seen, origin = _last
+    if seen is not resource:
+        origin = Origin(
+            environment=_first(resource, ENVIRONMENT_KEYS),
+            release=_first(resource, RELEASE_KEYS),
+            service_name=_first(resource, ("service.name",)),
+            host_name=_first(resource, ("host.name", "host.id")),
+            service_instance_id=_first(resource, ("service.instance.id",)),
+        )
+        _last = (resource, origin)
+    return origin
 
 
 def read_tags(view: View) -> list[str]:
@@ -119,8 +151,8 @@ def add_metadata(span: Span, key: str, value: Any) -> None:
 
 
 def _read_metadata(view: View, span: Span, prefix: str) -> None:
-    for key in view.families.get(prefix.partition(".")[0], ()):
-        if key.startswith(prefix) and key not in SESSION_KEYS and key not in USER_KEYS and key not in TAG_KEYS:
+    for key in view.family(prefix):
+        if key not in _NOT_METADATA:
             add_metadata(span, key[len(prefix) :], view.get(key))
 
 

@@ -18,6 +18,8 @@ from spanhouse_server.normalise.parts import (
 )
 
 MAX_MESSAGES = 10_000
+#: Roles that say all about a message; a user's may turn out to be a tool's.
+_PLAIN_ROLES = ("assistant", "system", "tool")
 _CHAT_KEYS = frozenset({"content", "parts", "tool_calls", "message", "kwargs", "data"})
 #: Items of OpenAI's Responses API that stand beside messages, and who speaks them.
 _ITEM_ROLES = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
@@ -79,6 +81,12 @@ def _speaker(kind: Any) -> str:
 
 def fold_message(item: dict[str, Any], role: str = "user") -> Message:
     """Return one message; ``role`` is used where the item names none."""
+    given = item.get("parts")
+    if type(given) is list and item.get("role") in _PLAIN_ROLES and "name" not in item:  # as today's conventions say
+        plain: Message = {"role": item["role"], "parts": fold_parts(given)}
+        if type(item.get("finish_reason")) is str and item["finish_reason"]:
+            plain["finish_reason"] = item["finish_reason"]
+        return plain
     if "lc" in item and _is_serialised(item):
         path = item.get("id")
         role = fold_role(str(path[-1]), role) if isinstance(path, list) and path else role
@@ -98,7 +106,13 @@ def fold_message(item: dict[str, Any], role: str = "user") -> Message:
             message[key] = item[key]
     parts = item.get("parts")
     message["parts"] = fold_parts(parts) if isinstance(parts, list) else _parts_of_chat(item, message["role"])
+    if message["role"] == "user" and message["parts"] and all(map(_is_response, message["parts"])):
+        message["role"] = "tool"  # Anthropic's API hands tool results over in the user's name
     return message
+
+
+def _is_response(part: Part) -> bool:
+    return part.get("type") == "tool_call_response"
 
 
 def _role_of(item: dict[str, Any], otherwise: str) -> str:

@@ -21,6 +21,7 @@ TTFT_KEYS = (
     ("gen_ai.server.time_to_first_token", "server_token"),
     ("gen_ai.latency.time_to_first_token", "server_token"),
 )
+_TTFT_KEYS = frozenset(key for key, _ in TTFT_KEYS)
 TTFT_EVENTS = frozenset(
     {
         "First Token Stream Event",
@@ -62,7 +63,7 @@ def read_ttft(view: View, span: Span) -> None:
     """Fill in the time to the first token: the emitter's own figure, else that of a span event."""
     if span.ttft_ns is not None:
         return
-    if "gen_ai" in view.families:
+    if not _TTFT_KEYS.isdisjoint(view.attributes):
         for key, source in TTFT_KEYS:
             value = view.get(key)
             if value is not None:
@@ -70,7 +71,7 @@ def read_ttft(view: View, span: Span) -> None:
                 if ttft_ns is not None:
                     span.ttft_ns, span.ttft_source = ttft_ns, source
                     return
-    first = _first_token_event(view.raw.events)
+    first = _first_token_event(view.raw.events) if view.raw.events else None
     if first is not None and first.time_ns >= view.raw.start_ns > 0:
         span.ttft_ns, span.ttft_source = first.time_ns - view.raw.start_ns, "event"
 

@@ -69,16 +69,22 @@ _ABOUT_A_KEY = re.compile(
     r"api_?key_?(?:\w*_)?(?:hash|id|ids|alias|name|email|role|route|spend|budget|metadata|expires|at)\Z"
 )
 _PLAIN = frozenset({float, int, bool, type(None)})
-_verdicts: dict[str, bool] = {}
+#: Keys judged before. Bounded: flattened keys have no end.
+_harmless: set[str] = set()
+_secret: set[str] = set()
 
 
 def is_secret_key(key: str) -> bool:
     """Tell whether an attribute's name says that its value is a credential."""
-    verdict = _verdicts.get(key)
-    if verdict is None:
-        if len(_verdicts) >= _MAX_VERDICTS:
-            _verdicts.clear()
-        verdict = _verdicts[key] = _judge(key)
+    if key in _harmless:
+        return False
+    if key in _secret:
+        return True
+    verdict = _judge(key)
+    known = _secret if verdict else _harmless
+    if len(known) >= _MAX_VERDICTS:
+        known.clear()
+    known.add(key)
     return verdict
 
 
@@ -89,37 +95,29 @@ def _judge(key: str) -> bool:
     return _API_KEY.search(name) is not None and _ABOUT_A_KEY.search(name) is None
 
 
-#: Text that must stand in a record before any pattern below can match: a rare character of it (found
-#: at memory speed) and the whole. Keep this short; every span pays for each line.
+#: Text that must stand in a record before any pattern below can match, by a rare character of it: the
+#: character is looked for at memory speed. Keep this short; every span pays for it.
 _TRIGGERS = (
-    ("-", "sk-"),
-    ("_", "sk_"),
-    ("_", "hf_"),
-    ("_", "ghp_"),
-    ("_", "_pat_"),
-    ("_", "pi_key"),
-    ("_", "s_token"),
-    ("-", "xox"),
-    ("-", "xai-"),
-    ("-", "pi-key"),
-    ("K", "AKIA"),
-    ("K", "PRIVATE KEY"),
-    ("K", "pi-Key"),
-    ("J", "eyJ"),
-    ("I", "AIza"),
-    ("r", "earer "),
-    ("z", "uthorization"),
-    ("w", "assw"),
-    ("=", "key="),
-    ("=", "oken="),
-    ("k", "ookie"),
-    ("r", "ecret"),
+    ("_", ("sk_", "hf_", "ghp_", "_pat_", "pi_key", "s_token")),
+    ("-", ("sk-", "xox", "xai-", "pi-key")),
+    ("K", ("AKIA", "PRIVATE KEY", "pi-Key")),
+    ("=", ("key=", "oken=")),
+    ("J", ("eyJ",)),
+    ("z", ("AIza", "uthorization")),
+    ("w", ("assw",)),
+    ("k", ("ookie",)),
+    ("r", ("earer ", "ecret")),
 )
 
 
 def _triggered(text: str) -> bool:
     """Tell whether a pattern may match somewhere in this text."""
-    return any(rare in text and trigger in text for rare, trigger in _TRIGGERS)
+    for rare, triggers in _TRIGGERS:
+        if rare in text:
+            for trigger in triggers:
+                if trigger in text:
+                    return True
+    return False
 
 
 _VALUE = re.compile(
@@ -188,16 +186,13 @@ def redact_attributes(attributes: Attributes) -> Attributes:
 
 def _gather(attributes: Attributes, pieces: list[str]) -> bool:
     """Collect all text of attributes into ``pieces``; tell whether a key names a secret."""
-    found = False
-    known = _verdicts.get
-    for key, value in attributes.items():
-        verdict = known(key)
-        if verdict or (verdict is None and is_secret_key(key)):
-            found = True
-        if type(value) is str:
-            pieces.append(value)
-        elif type(value) is list or type(value) is dict:
-            found = _gather_deep(value, pieces, 0) or found
+    found = not _harmless.issuperset(attributes) and any(map(is_secret_key, list(attributes)))
+    texts = [value for value in attributes.values() if type(value) is str]
+    pieces += texts
+    if len(texts) != len(attributes):
+        for value in attributes.values():
+            if isinstance(value, (list, dict)):
+                found = _gather_deep(value, pieces, 0) or found
     return found
 
 

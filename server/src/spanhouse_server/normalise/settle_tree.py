@@ -50,9 +50,7 @@ def build_tree(facts: Sequence[SpanFacts]) -> Tree:
     for index, span in enumerate(spans):
         parent_id = span.parent_span_id
         parent = places.get(parent_id, -1) if parent_id else -1
-        if parent >= index:
-            parent = -1 if parent == index else parent
-            in_order = in_order and parent < 0
+        in_order = in_order and parent < index
         parents.append(parent)
     # Parents mostly start before their children; then there are no circles and the order is known.
     upwards = range(len(spans) - 1, -1, -1) if in_order else _cut_circles(parents)

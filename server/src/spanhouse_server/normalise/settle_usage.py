@@ -112,5 +112,5 @@ def _drop_doubles(spans: list[SpanFacts], bits: list[int], candidates: list[bool
             dropped += bits[index] == 1
             continue
         tokens_seen.add(tokens)
-        until_ns[key] = max(end_ns or 0, span.end_ns)
+        until_ns[key] = span.end_ns
     return dropped

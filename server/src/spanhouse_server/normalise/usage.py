@@ -6,8 +6,7 @@ that cached or reasoning tokens stand beside the total, they are added to it her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spanhouse_server.model.span import Usage
@@ -16,49 +15,44 @@ from spanhouse_server.normalise.values import count_of
 Keys = Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
 class UsageKeys:
     """Where a dialect keeps each count: names in order of preference; the first usable one holds."""
 
-    input: Keys
-    output: Keys
-    total: Keys = ()
-    cache_read: Keys = ()
-    cache_write: Keys = ()
-    reasoning: Keys = ()
-    audio_input: Keys = ()
-    audio_output: Keys = ()
+    def __init__(
+        self,
+        *,
+        input: Keys,  # noqa: A002  named as the conventions name it
+        output: Keys,
+        total: Keys = (),
+        cache_read: Keys = (),
+        cache_write: Keys = (),
+        reasoning: Keys = (),
+        audio_input: Keys = (),
+        audio_output: Keys = (),
+    ) -> None:
+        fields = (input, output, cache_read, cache_write, reasoning, audio_input, audio_output, total)
+        #: Attribute to (position of its count, preference among the names of that count).
+        self.places = {key: (place, rank) for place, keys in enumerate(fields) for rank, key in enumerate(keys)}
+        self.keys = frozenset(self.places)
 
 
-def read_usage(get: Callable[[str], Any], keys: UsageKeys, exclusive: bool = False) -> Usage:
+def read_usage(attributes: Mapping[str, Any], keys: UsageKeys, exclusive: bool = False) -> Usage:
     """Return the usage an emitter reported.
 
     ``exclusive`` says that this emitter is known to leave cached tokens out of its input total.
     """
-
-    def first(names: Keys) -> int | None:
-        for name in names:
-            value = get(name)
-            if value is not None:
-                count = count_of(value)
-                if count is not None:
-                    return count
-        return None
-
-    input_tokens, output_tokens = first(keys.input), first(keys.output)
-    if input_tokens is None and output_tokens is None:
+    counts: list[int | None] = [None] * 8
+    ranks = [len(keys.places)] * 8
+    for key in keys.keys.intersection(attributes):
+        place, rank = keys.places[key]
+        if rank < ranks[place]:
+            count = count_of(attributes[key])
+            if count is not None:
+                counts[place], ranks[place] = count, rank
+    if counts[0] is None and counts[1] is None:
         return Usage()
-    usage = Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cache_read_tokens=first(keys.cache_read),
-        cache_write_tokens=first(keys.cache_write),
-        reasoning_tokens=first(keys.reasoning),
-        audio_input_tokens=first(keys.audio_input),
-        audio_output_tokens=first(keys.audio_output),
-        basis="inclusive",
-    )
-    return settle_totals(usage, first(keys.total), exclusive)
+    usage = Usage(counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], counts[6], "inclusive")
+    return settle_totals(usage, counts[7], exclusive)
 
 
 def settle_totals(usage: Usage, total: int | None, exclusive: bool) -> Usage:
@@ -78,8 +72,3 @@ def settle_totals(usage: Usage, total: int | None, exclusive: bool) -> Usage:
             usage.output_tokens += details
             usage.basis = "exclusive"
     return usage
-
-
-def usage_in_mapping(value: Any, keys: UsageKeys) -> Usage:
-    """Return the usage inside a decoded provider response's ``usage`` object."""
-    return read_usage(value.get, keys) if isinstance(value, Mapping) else Usage()

@@ -22,7 +22,7 @@ def name_of(value: Any) -> str:
 
 def count_of(value: Any) -> int | None:
     """Return a count; ``None`` for booleans, negatives, fractions, NaN and text that is no number."""
-    if type(value) is int:
+    if isinstance(value, int):
         return value if 0 <= value <= MAX_COUNT else None
     if isinstance(value, str):
         text = value.strip()
@@ -40,7 +40,7 @@ def number_of(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        if len(value) > 64 or "_" in value:
+        if len(value) > 64 or "_" in value or not value.isascii():
             return None
         try:
             value = float(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from spanhouse_server.model.raw import Attributes, RawEvent, RawLog, RawSpan
@@ -17,6 +16,8 @@ MAX_INDEX = 10_000
 class View:
     """One raw span under the eyes of a dialect. ``truncated`` turns true when cut JSON was read."""
 
+    __slots__ = ("_roots", "attributes", "get", "logs", "raw", "scope", "truncated")
+
     def __init__(self, raw: RawSpan, logs: Sequence[RawLog] = ()) -> None:
         self.raw = raw
         self.attributes: Attributes = raw.attributes
@@ -24,25 +25,24 @@ class View:
         self.logs = logs
         self.truncated = False
         self.get = raw.attributes.get
+        self._roots: set[str] | None = None
 
-    @cached_property
-    def families(self) -> dict[str, list[str]]:
-        """Return the attribute keys by their first segment."""
-        families: dict[str, list[str]] = {}
-        for key in self.attributes:
-            root = key.partition(".")[0]
-            members = families.get(root)
-            if members is None:
-                families[root] = [key]
-            else:
-                members.append(key)
-        return families
+    @property
+    def roots(self) -> set[str]:
+        """Return the first segments of the attribute keys: the families of attributes present."""
+        if self._roots is None:
+            self._roots = {key.partition(".")[0] for key in self.attributes}
+        return self._roots
+
+    def family(self, prefix: str) -> list[str]:
+        """Return the attribute keys that start with ``prefix``."""
+        return [key for key in self.attributes if key.startswith(prefix)]
 
     def overlay(self, extra: Attributes) -> None:
         """Let ``extra`` be read as if the span carried it, below what it does carry."""
         self.attributes = {**extra, **self.attributes}
         self.get = self.attributes.get
-        self.__dict__.pop("families", None)
+        self._roots = None
 
     def in_scope(self, prefix: str) -> bool:
         """Tell whether the instrumentation scope is ``prefix`` or lies under it, at a ``.``."""
@@ -52,10 +52,8 @@ class View:
         """Return the first of these attributes that holds a label, as text."""
         for key in keys:
             value = self.get(key)
-            if value is not None:
-                text = name_of(value)
-                if text:
-                    return text
+            if value is not None and (text := name_of(value)):
+                return text
         return ""
 
     def text(self, key: str) -> str:
@@ -79,14 +77,16 @@ class View:
     def groups(self, root: str) -> dict[str, dict[str, Any]]:
         """Return a family in two levels: ``llm.a.b.c`` is under ``a``, then ``b.c``; one pass over it."""
         groups: dict[str, dict[str, Any]] = {}
-        start = len(root) + 1
-        for key in self.families.get(root, ()):
-            second, _, rest = key[start:].partition(".")
-            group = groups.get(second)
-            if group is None:
-                groups[second] = {rest: self.attributes[key]}
-            else:
-                group[rest] = self.attributes[key]
+        prefix = root + "."
+        start = len(prefix)
+        for key, value in self.attributes.items():
+            if key.startswith(prefix):
+                second, _, rest = key[start:].partition(".")
+                group = groups.get(second)
+                if group is None:
+                    groups[second] = {rest: value}
+                else:
+                    group[rest] = value
         return groups
 
     def events(self, *names: str) -> list[RawEvent]:

@@ -145,7 +145,6 @@ FLAGS = {
     "input": ("input_preview != ''", "input_preview != ''"),
     "output": ("output_preview != ''", "output_preview != ''"),
     "root": ("root_span_id != ''", "is_root"),
-    "parent": ("root_span_id = ''", "parent_span_id != ''"),
     "score": ("", ""),
 }
 

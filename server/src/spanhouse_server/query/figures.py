@@ -26,19 +26,21 @@ class Figure:
     """A metric as SQL: ``aggregate`` over the rows of ``table``.
 
     ``empty`` is the value of a bucket without rows: 0 for counts and sums, ``None`` where there is
-    nothing to average. Groups are ranked by value where it ``adds_up``, else by their rows.
+    nothing to average. ``weight`` ranks groups: the metric itself where it adds up, else how many
+    values it is made of.
     """
 
     table: Literal["traces", "span_index", "scores"]
     aggregate: str
     unit: str
     empty: float | None
+    weight: str = ""
     score_name: str = ""
 
     @property
-    def adds_up(self) -> bool:
-        """Tell whether the metric of two groups together is the sum of both."""
-        return self.empty is not None
+    def rank(self) -> str:
+        """Return the SQL that groups are ranked by, never NULL."""
+        return f"ifNull({self.weight or self.aggregate}, 0)"
 
 
 _SUMS = {
@@ -72,12 +74,13 @@ def find_figure(metric: str) -> Figure:
     if found := _SCORE.match(metric):
         name, statistic = found.groups()
         if statistic == "count":
-            return Figure("scores", "count()", "scores", 0.0, name)
-        return Figure("scores", _spread("value", statistic or "avg"), "", None, name)
+            return Figure("scores", "count()", "scores", 0.0, score_name=name)
+        return Figure("scores", _spread("value", statistic or "avg"), "", None, "count(value)", name)
     base, _, statistic = metric.partition(".")
     if base in _SPREADS and (not statistic or _STATISTIC.match(statistic)):
         table, sql, unit = _SPREADS[base]
-        return Figure(table, _spread(sql, statistic or "avg"), unit, 0.0 if statistic == "sum" else None)
+        aggregate = _spread(sql, statistic or "avg")
+        return Figure(table, aggregate, unit, 0.0 if statistic == "sum" else None, f"count({sql})")
     raise BadQuery(
         f"there is no metric {metric[:60]!r}",
         f"use one of {', '.join(METRICS)}; the last ones take .avg .min .max .sum .p50 … .p99",

@@ -54,7 +54,8 @@ def metric_series(store: ColumnarStore, project_id: str, query: MetricQuery) -> 
 
     Groups beyond ``limit`` are measured together as the group ``{"other": "true"}``: a percentile of
     it is over all its rows, not made of the groups' percentiles. A row with several values of a
-    grouped list (models of a trace, tags) belongs to each of these groups.
+    grouped list (models of a trace, tags) belongs to each of these groups. Groups with nothing to
+    measure are left out.
     """
     figure = find_figure(query.metric)
     start_ns, end_ns = bounded_range(query.window, DEFAULT_RANGE_NS)
@@ -159,10 +160,9 @@ def _check_trace_fields(figure: Figure, fields: Sequence[tuple[Field, str]]) -> 
 
 def _totals(store: ColumnarStore, figure: Figure, source: _Source, limit: int) -> dict[Group, Any]:
     """Return the metric over the whole range of the largest groups, then of the others together."""
-    rank = f"ifNull({figure.aggregate}, 0)" if figure.adds_up else "count()"
     rows = store.select(
-        f"SELECT _group, {figure.aggregate} AS _value FROM ({source.sql})"
-        f" GROUP BY _group ORDER BY {rank} DESC, _group LIMIT {limit + 1}",
+        f"SELECT _group, {figure.aggregate} AS _value, {figure.rank} AS _weight FROM ({source.sql})"
+        f" GROUP BY _group HAVING _weight > 0 ORDER BY _weight DESC, _group LIMIT {limit + 1}",
         source.parameters,
     )
     totals: dict[Group, Any] = {tuple(row["_group"]): row["_value"] for row in rows[:limit]}

@@ -21,7 +21,6 @@ else:
 PIECE_BYTES = 256 * 1024
 #: RFC 9659: senders of the zstd content encoding must not use windows above 8 MiB.
 ZSTD_WINDOW_LOG_MAX = 23
-ENCODINGS = ("identity", "gzip", "deflate", "zstd")
 
 
 class Inflater(Protocol):

@@ -89,11 +89,9 @@ class Receiver:
     def __init__(self, spool: Spool, access: Access, settings: Settings, metrics: Metrics | None = None) -> None:
         self._spool = spool
         self._access = access
-        self.settings = settings
         self.metrics = metrics or Metrics()
         self.max_http_bytes = int(settings.max_body_mb) * MIB
-        self.max_grpc_bytes = int(settings.max_grpc_message_mb) * MIB
-        largest = max(self.max_http_bytes, self.max_grpc_bytes)
+        largest = max(self.max_http_bytes, int(settings.max_grpc_message_mb) * MIB)
         self.in_flight = InFlight(max(LARGEST_BODIES_AT_ONCE * largest, MIN_IN_FLIGHT_BYTES))
         self._threads = ThreadPoolExecutor(PARSE_THREADS, thread_name_prefix="otlp-parse")
         self._warnings = Throttle()

@@ -10,6 +10,7 @@ from spanhouse_server.show.context import ShowContext
 from spanhouse_server.show.replies import JsonReply
 from spanhouse_server.show.routes import admin, figures, ingest, live, login, people, scores, spans, traces
 from spanhouse_server.show.schemas.common import ErrorReply
+from spanhouse_server.show.security import check_browser
 
 PREFIX = "/api/v1"
 #: Larger bodies are refused before they are read; nothing the API takes comes near it.
@@ -32,6 +33,7 @@ def router(context: ShowContext) -> APIRouter:
 
     async def bind(request: Request) -> None:
         request.scope["spanhouse.show"] = context
+        check_browser(request, context.settings)
 
     api = APIRouter(prefix=PREFIX, dependencies=[Depends(bind)], responses=_ERRORS, max_body_size=MAX_BODY_BYTES)
     for part in (traces, spans, people, figures, scores, live, ingest, admin, login):

@@ -36,4 +36,4 @@ def document() -> dict[str, Any]:
     }
     found["components"]["securitySchemes"] = schemes
     found["security"] = [{}, *({name: []} for name in schemes)]
-    return cast("dict[str, Any]", found)
+    return found

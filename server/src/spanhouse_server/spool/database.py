@@ -61,7 +61,7 @@ class SpoolDatabase:
     def __init__(self, path: Path, fsync: str) -> None:
         self.path = path
         self.closed = False
-        self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
         try:
             self._prepare("FULL" if fsync == "always" else "NORMAL")
         except BaseException:
@@ -70,19 +70,21 @@ class SpoolDatabase:
 
     def _prepare(self, synchronous: str) -> None:
         run = self._connection.execute
-        run(f"PRAGMA page_size={_PAGE_BYTES}")
-        run("PRAGMA auto_vacuum=INCREMENTAL")
-        # Exclusive: no second process can take entries away, and no shared-memory file is needed.
+        # Exclusive: no second process can take entries away. Said first, so that the index of the log
+        # is kept in memory and opening needs no room on a full disk.
         run("PRAGMA locking_mode=EXCLUSIVE")
+        version = run("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise SchemaTooNewError(version)
+        if not version:
+            run(f"PRAGMA page_size={_PAGE_BYTES}")
+            run("PRAGMA auto_vacuum=INCREMENTAL")
         run("PRAGMA journal_mode=WAL")
         run(f"PRAGMA synchronous={synchronous}")
         run("PRAGMA secure_delete=OFF")
         run(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         run(f"PRAGMA journal_size_limit={2 * _CHECKPOINT_PAGES * _PAGE_BYTES}")
         run("PRAGMA cache_size=-8192")
-        version = run("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise SchemaTooNewError(version)
         if version < SCHEMA_VERSION:
             self._connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         if self.path.stat().st_size > _QUICK_CHECK_BYTES:
@@ -231,12 +233,12 @@ class SpoolDatabase:
 
     def shrink(self) -> bool:
         """Give a step of the file's unused pages back to the disk; tell whether there is more to do."""
-        run = self._connection.execute
-        free_pages = run("PRAGMA freelist_count").fetchone()[0]
-        if free_pages <= _KEEP_FREE_PAGES:
+        surplus = self._connection.execute("PRAGMA freelist_count").fetchone()[0] - _KEEP_FREE_PAGES
+        if surplus <= 0:
             return False
-        run(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
-        if free_pages - _VACUUM_PAGES > _KEEP_FREE_PAGES:
+        # The statement frees one page per step, and only a script is stepped to its end.
+        self._connection.executescript(f"PRAGMA incremental_vacuum({min(surplus, _VACUUM_PAGES)})")
+        if surplus > _VACUUM_PAGES:
             return True
         self.checkpoint()
         return False

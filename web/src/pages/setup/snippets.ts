@@ -42,7 +42,7 @@ print(answer.choices[0].message.content)`,
 }
 
 function environment(endpoint: string, keys: boolean): Snippet {
-  const headers = keys ? `\nexport OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer YOUR_KEY"` : "";
+  const headers = keys ? `\nexport OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer%20YOUR_KEY"` : "";
   return {
     id: "otlp",
     name: "OpenTelemetry",

@@ -11,6 +11,8 @@ const HEIGHT = 44;
 
 interface Props {
   view: View;
+  /** Leave out the empty time before the first span: nobody asked for this very range. */
+  trim: boolean;
   from: number | null;
   to: number | null;
   /** Changes when figures are to be asked anew. */
@@ -18,14 +20,14 @@ interface Props {
   onRange: (range: string) => void;
 }
 
-/** With an open range the strip begins at the earliest trace. */
-async function begin(view: View, from: number | null, signal: AbortSignal): Promise<number | null> {
-  if (from !== null) return from;
-  const first = await listTraces({ q: view.q, sort: "start_time", limit: 1 }, signal);
-  return first.items.length ? Date.parse(first.items[0].start_time) : null;
+/** With an open or trimmed range the strip begins at the earliest trace. */
+async function begin(view: View, from: number | null, trim: boolean, signal: AbortSignal): Promise<number | null> {
+  if (from !== null && !trim) return from;
+  const first = await listTraces({ q: view.q, sort: "start_time", from: iso(from), limit: 1 }, signal);
+  return first.items.length ? Date.parse(first.items[0].start_time) : from;
 }
 
-export function Histogram({ view, from, to, stamp, onRange }: Props) {
+export function Histogram({ view, trim, from, to, stamp, onRange }: Props) {
   const [bars, setBars] = useState<Bars | null>(null);
   const [drag, setDrag] = useState<[number, number] | null>(null);
   const [hover, setHover] = useState<number | null>(null);
@@ -36,7 +38,7 @@ export function Histogram({ view, from, to, stamp, onRange }: Props) {
     const abort = new AbortController();
     const load = async () => {
       const end = to ?? Date.now();
-      const start = await begin(view, from, abort.signal);
+      const start = await begin(view, from, trim, abort.signal);
       if (start === null) return setBars(null);
       const interval = bucketSeconds(start, Math.max(end, start + 1000), 120);
       const query = { q: view.q, from: iso(start), to: iso(end), interval };
@@ -49,7 +51,7 @@ export function Histogram({ view, from, to, stamp, onRange }: Props) {
     // The list reports errors of the filter; a strip that cannot be drawn just stays as it was.
     load().catch(() => undefined);
     return () => abort.abort();
-  }, [view.q, from, to, stamp]);
+  }, [view.q, trim, from, to, stamp]);
 
   const share = (event: PointerEvent) => {
     const { left, width } = box.current!.getBoundingClientRect();

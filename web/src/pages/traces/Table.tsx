@@ -50,6 +50,11 @@ export function Table(props: Props) {
     if (box && props.hasMore && !props.loadingMore && box.scrollHeight <= box.clientHeight) props.onMore();
   }, [rows.length, props.hasMore, props.loadingMore]);
 
+  // Coming back from a trace, the row it was opened from is in view again.
+  useEffect(() => {
+    if (active >= 0) reveal(active, narrow ? 0 : HEAD);
+  }, []);
+
   const move = (step: number) => {
     const next = Math.max(0, Math.min(rows.length - 1, active < 0 ? 0 : active + step));
     if (!rows.length) return;

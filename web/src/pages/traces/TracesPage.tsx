@@ -44,6 +44,9 @@ export function TracesPage() {
     if (fields.value.length === 0) listFields().then((reply) => (fields.value = reply.items), () => undefined);
   }, []);
 
+  // Where Esc in a trace leads back to.
+  useEffect(() => sessionStorage.setItem("spanhouse.list", href("traces", viewParams(view))), [search, view.live]);
+
   const setActive = (index: number) => {
     setActiveRow(index);
     lastRow.value = { search, index };
@@ -64,7 +67,7 @@ export function TracesPage() {
     return true;
   });
 
-  const columns = useMemo(() => chosenColumns(view.rows, prefs.value.columns[view.rows]), [view.rows, prefs.value.columns]);
+  const columns = useMemo(() => chosenColumns(view.rows, prefs.value.columns[view.rows], state.rows), [view.rows, prefs.value.columns, state.rows]);
   const facets = <Facets view={view} fields={fields.value} from={state.from} to={state.to} stamp={state.loadedAt} onQuery={(q) => change({ q })} />;
   const facetsShown = prefs.value.facetsOpen && !narrow;
 
@@ -92,7 +95,7 @@ export function TracesPage() {
         <Button icon="reload" look="outline" label="Reload (r)" onClick={reload} />
         {!narrow && <ColumnMenu view={view} />}
       </div>
-      <Histogram view={view} from={state.from} to={state.to} stamp={state.loadedAt} onRange={(range) => change({ range, live: false })} />
+      <Histogram view={view} trim={!place.value.params.has("range")} from={state.from} to={state.to} stamp={state.loadedAt} onRange={(range) => change({ range, live: false })} />
       <div class="traces-body">
         {facetsShown && <aside class="facets-side">{facets}</aside>}
         <section class="list" aria-label="Results">

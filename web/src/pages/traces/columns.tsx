@@ -20,6 +20,8 @@ export interface Column {
   filter?: (row: Row) => { field: string; value: string } | null;
   cell: (row: Row) => ComponentChildren;
   only?: RowKind;
+  /** Unless the reader chose columns, this one is left out where no row has anything for it. */
+  optional?: (row: Row) => boolean;
 }
 
 const NONE = <span class="none">–</span>;
@@ -67,10 +69,12 @@ export const COLUMNS: Column[] = [
     filter: (row) => one("model", row.models[0]),
     cell: (row) =>
       row.models.length ? (
-        <span class="ellipsis" title={row.models.join("\n")}>
-          {row.models[0]}
-          {row.models.length > 1 && <span class="muted"> +{row.models.length - 1}</span>}
-        </span>
+        <>
+          <span class="ellipsis" title={row.models.join("\n")}>
+            {row.models[0]}
+          </span>
+          {row.models.length > 1 && <span class="muted more num">+{row.models.length - 1}</span>}
+        </>
       ) : (
         NONE
       ),
@@ -86,8 +90,8 @@ export const COLUMNS: Column[] = [
   {
     id: "tokens",
     name: "Tokens",
-    track: "92px",
-    minWidth: 92,
+    track: "112px",
+    minWidth: 112,
     align: "end",
     sort: "tokens",
     cell: (row) =>
@@ -101,20 +105,21 @@ export const COLUMNS: Column[] = [
         </span>
       ),
   },
-  { id: "cost", name: "Cost", track: "78px", minWidth: 78, align: "end", sort: "cost", filter: (row) => one("cost_status", row.costStatus), cell: (row) => <Cost usd={row.costUsd} status={row.costStatus} /> },
-  { id: "duration", name: "Duration", track: "80px", minWidth: 80, align: "end", sort: "duration", cell: (row) => <span class="num">{formatDuration(row.durationMs)}</span> },
+  { id: "cost", name: "Cost", track: "86px", minWidth: 86, align: "end", sort: "cost", filter: (row) => one("cost_status", row.costStatus), cell: (row) => <Cost usd={row.costUsd} status={row.costStatus} /> },
+  { id: "duration", name: "Duration", track: "84px", minWidth: 84, align: "end", sort: "duration", cell: (row) => <span class="num">{formatDuration(row.durationMs)}</span> },
   { id: "ttft", name: "First token", track: "86px", minWidth: 86, align: "end", cell: (row) => (row.ttftMs === null ? NONE : <span class="num">{formatDuration(row.ttftMs)}</span>) },
   { id: "status", name: "Status", track: "76px", minWidth: 76, filter: (row) => one("status", row.error ? "error" : ""), cell: (row) => (row.error ? <span class="status status-error"><Icon name="error" size={13} />{row.errorCount > 1 ? `${row.errorCount} errors` : "error"}</span> : <span class="status status-ok"><Icon name="check" size={13} />ok</span>) },
   {
     id: "who",
     name: "User, session",
-    track: "minmax(104px, 0.6fr)",
-    minWidth: 104,
+    track: "minmax(150px, 0.8fr)",
+    minWidth: 150,
+    optional: (row) => row.user !== "" || row.session !== "",
     cell: (row) =>
       row.user || row.session ? (
         <>
           {row.user && (
-            <span class="ellipsis" data-field="user" data-value={row.user} title={`User ${row.user}`}>
+            <span class="ellipsis who-user" data-field="user" data-value={row.user} title={`User ${row.user}`}>
               {row.user}
             </span>
           )}
@@ -130,7 +135,7 @@ export const COLUMNS: Column[] = [
   },
   { id: "session", name: "Session", track: "minmax(86px, 0.5fr)", minWidth: 86, filter: (row) => one("session", row.session), cell: (row) => <Id text={row.session} /> },
   { id: "user", name: "User", track: "minmax(76px, 0.45fr)", minWidth: 76, filter: (row) => one("user", row.user), cell: (row) => <Id text={row.user} /> },
-  { id: "scores", name: "Scores", track: "minmax(92px, 0.5fr)", minWidth: 92, cell: (row) => <Scores row={row} /> },
+  { id: "scores", name: "Scores", track: "minmax(110px, 0.5fr)", minWidth: 110, optional: (row) => Object.keys(row.scores).length > 0, cell: (row) => <Scores row={row} /> },
   { id: "spans", name: "Spans", track: "58px", minWidth: 58, align: "end", only: "traces", cell: (row) => <span class="num">{formatCount(row.spanCount)}</span> },
   { id: "service", name: "Service", track: "minmax(90px, 0.5fr)", minWidth: 90, filter: (row) => one("service", row.services[0]), cell: (row) => <Id text={row.services.join(", ")} /> },
   { id: "environment", name: "Environment", track: "minmax(90px, 0.4fr)", minWidth: 90, filter: (row) => one("environment", row.environment), cell: (row) => <Id text={row.environment} /> },
@@ -141,9 +146,11 @@ export const COLUMNS: Column[] = [
 export const DEFAULT_COLUMNS = ["time", "name", "model", "input", "output", "tokens", "cost", "duration", "who", "scores"];
 
 /** Returns the columns to show, in their fixed order; ids of columns that no longer exist are skipped. */
-export function chosenColumns(kind: RowKind, ids: string[] | undefined): Column[] {
-  const wanted = new Set(ids?.some((id) => COLUMNS.some((column) => column.id === id)) ? ids : DEFAULT_COLUMNS);
-  return COLUMNS.filter((column) => wanted.has(column.id) && (!column.only || column.only === kind));
+export function chosenColumns(kind: RowKind, ids: string[] | undefined, rows: readonly Row[]): Column[] {
+  const chosen = ids?.some((id) => COLUMNS.some((column) => column.id === id));
+  const wanted = new Set(chosen ? ids : DEFAULT_COLUMNS);
+  const filled = (column: Column) => chosen || !column.optional || rows.some(column.optional);
+  return COLUMNS.filter((column) => wanted.has(column.id) && (!column.only || column.only === kind) && filled(column));
 }
 
 function Preview({ text }: { text: string }) {
@@ -186,8 +193,8 @@ export function Cost({ usd, status }: { usd: string | null; status: string }) {
   const note = status === "partial" ? "Some of it has no price" : status === "reported" ? "As reported by the sender" : `$${usd}`;
   return (
     <span class="num" title={note}>
+      {status === "partial" && <span class="warn-text">≥ </span>}
       {formatUsd(usd)}
-      {status === "partial" && <span class="warn-text">+</span>}
     </span>
   );
 }

@@ -1,5 +1,9 @@
 /** Preparing the strip of bars above the list. Pure; the drawing stands in Histogram.tsx. */
-import type { MetricsReply } from "../../api/client";
+/** The part of a metrics reply that is drawn. */
+interface Figures {
+  interval_s: number;
+  series: { points: (number | null)[][] }[];
+}
 
 export interface Bar {
   /** Milliseconds since 1970. */
@@ -20,15 +24,15 @@ export interface Bars {
 }
 
 /** Lays two figures over one grid of buckets from `from` to `to` (milliseconds); buckets without data are zero. */
-export function prepareBars(spans: MetricsReply, errors: MetricsReply, from: number, to: number): Bars {
+export function prepareBars(spans: Figures, errors: Figures, from: number, to: number): Bars {
   const step = spans.interval_s * 1000;
   const first = Math.floor(from / step) * step;
   const count = Math.max(1, Math.min(2000, Math.ceil((to - first) / step)));
   const bars: Bar[] = Array.from({ length: count }, (_, i) => ({ start: first + i * step, total: 0, errors: 0 }));
-  const fill = (reply: MetricsReply, key: "total" | "errors") => {
+  const fill = (reply: Figures, key: "total" | "errors") => {
     for (const series of reply.series) {
       for (const [at, value] of series.points) {
-        const bar = bars[Math.floor((at * 1000 - first) / step)];
+        const bar = bars[Math.floor(((at ?? 0) * 1000 - first) / step)];
         if (bar && value) bar[key] += value;
       }
     }

@@ -18,6 +18,7 @@ from spanhouse_server.normalise.dialects.openinference_messages import (
 )
 from spanhouse_server.normalise.messages import fold_tool_calls, text_message
 from spanhouse_server.normalise.names import fold_provider
+from spanhouse_server.normalise.parts import fold_parts
 from spanhouse_server.normalise.usage import UsageKeys, read_usage
 from spanhouse_server.normalise.values import name_of, names_of, number_of, text_of
 from spanhouse_server.normalise.view import View, indexed
@@ -53,7 +54,9 @@ USAGE = UsageKeys(
     audio_output=(_COUNT + "completion_details.audio",),
 )
 #: What instrumentations leave among the invocation parameters though it has a field of its own.
-_NOT_PARAMETERS = frozenset({"model", "messages", "input", "tools", "functions", "prompt", "contents", "system"})
+_NOT_PARAMETERS = frozenset(
+    {"model", "messages", "input", "tools", "functions", "prompt", "contents", "system", "instructions"}
+)
 
 
 def matches(view: View) -> bool:
@@ -67,13 +70,13 @@ def read(view: View, span: Span) -> None:
     span.category = CATEGORIES.get(kind, "other")
     span.operation = OPERATIONS.get(kind, "")
     llm = view.groups("llm")
-    span.usage = read_usage(view.get, USAGE)
+    span.usage = read_usage(view.attributes, USAGE)
     _read_model(view, span)
     _read_cost(view, span)
     span.finish_reasons = names_of(view.get("llm.finish_reason"))
     if llm:
         _read_chat(view, span, llm)
-    if span.category == "tool" or "tool" in view.families:
+    if span.category == "tool" or "tool" in view.roots:
         _read_tool(view, span)
     _read_documents(view, span)
     if span.category == "embedding":
@@ -93,6 +96,7 @@ def _read_model(view: View, span: Span) -> None:
             asked = parameters.get("model")
             requested = requested or (asked if isinstance(asked, str) else "")
             span.parameters.update({name: parameters[name] for name in parameters if name not in _NOT_PARAMETERS})
+            span.system_instructions = fold_parts(parameters.get("system") or parameters.get("instructions"))
     top_k = view.get("reranker.top_k")
     if top_k is not None:
         span.parameters["top_k"] = top_k
@@ -121,6 +125,8 @@ def _read_chat(view: View, span: Span, llm: dict[str, dict[str, Any]]) -> None:
         span.operation = "text_completion" if span.category == "llm" else span.operation
         texts = fold_flat_texts(view, llm["prompts"], "prompt.text")
         span.input_messages = [text_message("user", text) for text in texts]
+    if any(message["role"] == "system" for message in span.input_messages):
+        span.system_instructions = []  # said in its place already
     if "output_messages" in llm:
         span.output_messages = fold_flat_messages(view, llm["output_messages"], "assistant")
     elif "choices" in llm:
@@ -151,8 +157,8 @@ def _read_tool(view: View, span: Span) -> None:
 
 
 def _read_documents(view: View, span: Span) -> None:
-    flat = view.groups("retrieval").get("documents") if "retrieval" in view.families else None
-    if flat is None and "reranker" in view.families:
+    flat = view.groups("retrieval").get("documents") if "retrieval" in view.roots else None
+    if flat is None and "reranker" in view.roots:
         groups = view.groups("reranker")
         flat = groups.get("output_documents") or groups.get("input_documents")
         query = text_of(view.get("reranker.query"))
@@ -170,7 +176,7 @@ def _document_fields(view: View, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_embedding(view: View, span: Span) -> None:
-    flat = view.groups("embedding").get("embeddings") if "embedding" in view.families else None
+    flat = view.groups("embedding").get("embeddings") if "embedding" in view.roots else None
     texts = fold_flat_texts(view, flat, "embedding.text") if flat else []
     if texts:
         span.input_messages = [{"role": "user", "parts": [{"type": "text", "content": text} for text in texts]}]
@@ -215,7 +221,7 @@ def _value(view: View, side: str) -> Any:
 
 
 def _read_metadata(view: View, span: Span) -> None:
-    if "metadata" in view.families:
+    if "metadata" in view.roots:
         metadata = view.json("metadata")
         if isinstance(metadata, dict):
             for key, value in metadata.items():

@@ -47,7 +47,8 @@ def _fold_flat_message(view: View, fields: dict[str, Any], role: str) -> Message
     if contents and isinstance(content, str) and content and not any(part.get("content") == content for part in parts):
         parts = [*fold_parts(content), *parts]
     call_id = fields.get("message.tool_call_id")
-    if role == "tool" and (call_id or parts) and not calls:
+    if (call_id or (role == "tool" and parts)) and not calls:
+        message["role"] = "tool"  # older instrumentations hand results over in the user's name
         response = plain_text(parts)
         parts = [tool_response_part(call_id, parts if response is None else response)]
     known = [part.get("id") for part in parts if part.get("type") == "tool_call"]

@@ -15,7 +15,7 @@ CATEGORIES = {"workflow": "workflow", "task": "workflow", "agent": "agent", "too
 
 def matches(view: View) -> bool:
     """Tell whether a Traceloop instrumentation wrote the span: only it flattens prompts by index."""
-    if "traceloop" in view.families or "llm.request.type" in view.attributes:
+    if "traceloop" in view.roots or "llm.request.type" in view.attributes:
         return True
     attributes = view.attributes
     return "gen_ai.prompt.0.role" in attributes or "gen_ai.completion.0.role" in attributes
@@ -24,6 +24,8 @@ def matches(view: View) -> bool:
 def read(view: View, span: Span) -> None:
     """Read the GenAI attributes, then what only this dialect has."""
     otel.read(view, span)
+    if span.operation == "text_completion" and view.raw.name.endswith(".chat"):
+        span.operation = "chat"  # Anthropic's messages were called a completion
     category = CATEGORIES.get(view.name("traceloop.span.kind"))
     entity = view.name("traceloop.entity.name")
     if category is not None:
@@ -38,7 +40,7 @@ def read(view: View, span: Span) -> None:
     if not span.finish_reasons:
         reasons = [message["finish_reason"] for message in span.output_messages if "finish_reason" in message]
         span.finish_reasons = list(dict.fromkeys(reasons))
-    if not span.tool_definitions and "llm" in view.families:
+    if not span.tool_definitions and "llm" in view.roots:
         functions = indexed(subtree(view.groups("llm").get("request", {}), "functions."))
         span.tool_definitions = [fold_tool_definition(function) for function in functions]
     if "traceloop.entity.input" in view.attributes or "traceloop.entity.output" in view.attributes:

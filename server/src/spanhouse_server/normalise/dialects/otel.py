@@ -63,10 +63,23 @@ _OTHER_PARAMETERS = {
     "gen_ai.retrieval.top_k": "top_k",
     "gen_ai.data_source.id": "data_source",
 }
+_OTHER_PARAMETER_KEYS = frozenset(_OTHER_PARAMETERS)
 _FINISH_KEYS = (
     "gen_ai.response.finish_reasons",
     "gen_ai.response.finish_reason",  # Semantic Kernel
     "anthropic.message.stop_reason",  # Anthropic's own client
+)
+_TOOL_KEYS = frozenset(
+    {
+        "gen_ai.request.tools",
+        "gen_ai.tool.call.arguments",
+        "gen_ai.tool.call.id",
+        "gen_ai.tool.call.result",
+        "gen_ai.tool.definitions",
+        "gen_ai.tool.input",
+        "gen_ai.tool.name",
+        "gen_ai.tool.output",
+    }
 )
 _SPEAKS = (
     "gen_ai.usage.",
@@ -80,7 +93,7 @@ _SPEAKS = (
 
 def matches(view: View) -> bool:
     """Tell whether a span carries GenAI attributes, events or log events."""
-    if "gen_ai" in view.families or view.logs:
+    if "gen_ai" in view.roots or view.logs:
         return True
     return any(event.name.startswith("gen_ai.") for event in view.raw.events)
 
@@ -90,7 +103,7 @@ def read(view: View, span: Span) -> None:
     overlay_details(view)
     read_identity(view, span)
     span.parameters = read_parameters(view)
-    span.usage = read_usage(view.get, USAGE, exclusive=view.scope in EXCLUSIVE_SCOPES)
+    span.usage = read_usage(view.attributes, USAGE, exclusive=view.scope in EXCLUSIVE_SCOPES)
     for key in _FINISH_KEYS:
         if not span.finish_reasons:
             span.finish_reasons = names_of(view.get(key))
@@ -119,7 +132,7 @@ def read_identity(view: View, span: Span) -> None:
 
 def _guess_category(view: View, operation: str) -> str:
     """Return what a span without a known operation is, by the keys it carries."""
-    family = view.families.get("gen_ai", ())
+    family = view.family("gen_ai.")
     if any(key.startswith("gen_ai.latency.") for key in family) and view.raw.kind == "server":
         return "server"
     if operation:
@@ -135,18 +148,18 @@ def _guess_category(view: View, operation: str) -> str:
 def read_parameters(view: View) -> dict[str, Any]:
     """Return what the request asked for, by the names of ``gen_ai.request.*`` without the prefix."""
     parameters: dict[str, Any] = {}
-    for key in view.families.get("gen_ai", ()):
-        if key.startswith(_REQUEST) and key not in _NOT_PARAMETERS:
+    for key in view.family(_REQUEST):
+        if key not in _NOT_PARAMETERS:
             parameters[key[len(_REQUEST) :]] = view.json(key)
-    for key, name in _OTHER_PARAMETERS.items():
-        value = view.get(key)
-        if value is not None:
-            parameters[name] = value
+    for key in _OTHER_PARAMETER_KEYS.intersection(view.attributes):
+        parameters[_OTHER_PARAMETERS[key]] = view.attributes[key]
     return parameters
 
 
 def read_tool(view: View, span: Span) -> None:
     """Read the tool of an ``execute_tool`` span and the tools offered to a model."""
+    if _TOOL_KEYS.isdisjoint(view.attributes):
+        return
     span.tool_name = view.name("gen_ai.tool.name")
     span.tool_call_id = view.name("gen_ai.tool.call.id")
     for key in ("gen_ai.tool.call.arguments", "gen_ai.tool.input"):

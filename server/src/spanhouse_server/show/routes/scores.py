@@ -30,7 +30,9 @@ def post_scores(
     if len(given) > MAX_AT_ONCE:
         raise BadRequest(f"{len(given)} scores at once, at most {MAX_AT_ONCE}", "send them in several requests")
     scores = [NewScore(**item.model_dump()) for item in given]
-    return JsonReply({"items": store_scores(context.store, project_id, scores)})
+    project = context.records.project(project_id)
+    retention_days = (project.retention_days if project else 0) or context.settings.retention_days
+    return JsonReply({"items": store_scores(context.store, project_id, scores, retention_days)})
 
 
 @router.get("/scores", operation_id="listScores", response_model=ScoreList)

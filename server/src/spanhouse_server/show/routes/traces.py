@@ -21,9 +21,9 @@ router = APIRouter(tags=["traces"])
 
 @router.get("/traces", operation_id="listTraces", response_model=TraceList)
 def get_traces(context: Context, project_id: ProjectId, params: ListParams) -> JsonReply:
-    """List traces. Sorts: start_time (newest first by default), duration, cost, tokens, errors; `-` for ascending reversed.
+    """List traces, newest first by default.
 
-    `sort=cost` lists ascending, `sort=-cost` descending.
+    Sorts: start_time, duration, cost, tokens, errors, spans; `cost` ascending, `-cost` descending.
     """
     return JsonReply(list_traces(context.store, project_id, params))
 

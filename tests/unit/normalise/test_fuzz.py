@@ -1,0 +1,284 @@
+"""Whatever types arrive under whatever keys: never an exception, never an invented number, always JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spanhouse_server.model.raw import RawEvent, RawLog, RawSpan, Scope
+from spanhouse_server.normalise import normalise, redact_log
+from spanhouse_server.normalise.context import SESSION_KEYS, TAG_KEYS, USER_KEYS
+from spanhouse_server.normalise.dialects import generic, openinference, otel
+from spanhouse_server.normalise.dialects.otel_content import LOG_EVENTS
+from spanhouse_server.normalise.outcome import TTFT_EVENTS, TTFT_KEYS
+
+KEYS = st.sampled_from(
+    [
+        *otel.USAGE.keys,
+        *openinference.USAGE.keys,
+        *SESSION_KEYS,
+        *USER_KEYS,
+        *TAG_KEYS,
+        *generic.INPUT_KEYS,
+        *generic.OUTPUT_KEYS,
+        *(key for key, _ in TTFT_KEYS),
+        *[
+            "gen_ai.operation.name",
+            "gen_ai.provider.name",
+            "gen_ai.system",
+            "gen_ai.request.model",
+            "gen_ai.response.model",
+            "gen_ai.input.messages",
+            "gen_ai.output.messages",
+            "gen_ai.system_instructions",
+            "gen_ai.tool.definitions",
+            "gen_ai.tool.call.arguments",
+            "gen_ai.tool.call.result",
+            "gen_ai.tool.name",
+            "gen_ai.tool.call.id",
+            "gen_ai.retrieval.documents",
+            "gen_ai.retrieval.query.text",
+            "gen_ai.prompt",
+            "gen_ai.completion",
+            "gen_ai.event.content",
+            "gen_ai.response.finish_reasons",
+            "gen_ai.prompt.0.role",
+            "gen_ai.prompt.0.content",
+            "gen_ai.prompt.0.tool_calls.0.name",
+            "gen_ai.completion.0.content",
+            "openinference.span.kind",
+            "llm.model_name",
+            "llm.invocation_parameters",
+            "llm.input_messages",
+            "llm.input_messages.0.message.role",
+            "llm.input_messages.0.message.content",
+            "llm.input_messages.0.message.tool_call_id",
+            "llm.input_messages.0.message.contents.0.message_content.type",
+            "llm.output_messages.0.message.content",
+            "llm.input_messages.0.message.contents.0.message_content.text",
+            "llm.output_messages.999999999.message.role",
+            "llm.output_messages.0.message.tool_calls.0.tool_call.function.arguments",
+            "llm.tools.0.tool.json_schema",
+            "llm.tools",
+            "llm.output_messages.0.message.tool_calls.0.tool_call.id",
+            "llm.prompts",
+            "llm.choices.0.completion.text",
+            "llm.function_call",
+            "llm.cost.total",
+            "llm.cost.prompt",
+            "llm.provider",
+            "llm.system",
+            "retrieval.documents.0.document.score",
+            "retrieval.documents",
+            "retrieval.documents.0.document.metadata",
+            "reranker.query",
+            "reranker.output_documents.0.document.content",
+            "embedding.embeddings.0.embedding.text",
+            "embedding.embeddings",
+            "tool.name",
+            "tool.parameters",
+            "metadata",
+            "input.mime_type",
+            "output.mime_type",
+            "traceloop.span.kind",
+            "traceloop.entity.name",
+            "llm.request.functions.0.parameters",
+            "spanhouse.kind",
+            "spanhouse.metadata.a",
+            "error.type",
+            "exception.type",
+            "message",
+            "content",
+            "role",
+            "tool_calls",
+            "id",
+            "index",
+            "finish_reason",
+            "api_key",
+            "deployment.environment",
+            "service.name",
+        ],
+    ]
+)
+WORDS = st.sampled_from(
+    ["chat", "LLM", "TOOL", "RETRIEVER", "EMBEDDING", "CHAIN", "tool", "user", "assistant", "execute_tool", "text", "12", "NaN", "-3"]
+)  # fmt: skip
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | WORDS | st.text(max_size=12)  # fmt: skip
+FIELDS = st.sampled_from(
+    [
+        "role",
+        "content",
+        "parts",
+        "type",
+        "text",
+        "name",
+        "id",
+        "tool_calls",
+        "function",
+        "arguments",
+        "response",
+        "result",
+        "message",
+        "kwargs",
+        "lc",
+        "data",
+        "messages",
+        "index",
+        "finish_reason",
+        "image_url",
+        "url",
+        "source",
+        "input_audio",
+        "summary",
+        "thinking",
+        "update",
+        "generations",
+        "llm_output",
+        "documents",
+        "score",
+        "metadata",
+        "toolUse",
+        "toolResult",
+        "functionCall",
+        "inlineData",
+        "input",
+        "output",
+        "value",
+        "choices",
+    ]
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(FIELDS, inner, max_size=5),
+    max_leaves=14,
+)
+ANY_VALUE = VALUES | VALUES.map(lambda value: orjson.dumps(value).decode()) | VALUES.map(
+    lambda value: orjson.dumps(value).decode()[:-2]
+)  # fmt: skip
+ATTRIBUTES = st.dictionaries(KEYS | st.text(max_size=10), ANY_VALUE, max_size=12)
+EVENTS = st.builds(
+    RawEvent,
+    name=st.sampled_from([*LOG_EVENTS, *TTFT_EVENTS, "exception", "x"]),
+    time_ns=st.integers(0, 2**63),
+    attributes=ATTRIBUTES,
+)
+LOGS = st.builds(
+    RawLog,
+    time_ns=st.integers(0, 9),
+    observed_ns=st.integers(0, 9),
+    severity_number=st.just(9),
+    severity_text=st.just(""),
+    event_name=st.sampled_from([*LOG_EVENTS, "", "x"]),
+    body=ANY_VALUE,
+    attributes=ATTRIBUTES,
+    resource=ATTRIBUTES,
+    scope=st.builds(Scope),
+)
+SPANS = st.builds(
+    RawSpan,
+    trace_id=st.just("1" * 32),
+    span_id=st.just("1" * 16),
+    parent_span_id=st.just(""),
+    name=st.text(max_size=12) | WORDS,
+    kind=st.sampled_from(["internal", "server"]),
+    start_ns=st.integers(0, 2**62),
+    end_ns=st.integers(0, 2**62),
+    status_code=st.sampled_from(["unset", "ok", "error"]),
+    status_message=st.text(max_size=12),
+    attributes=ATTRIBUTES,
+    events=st.lists(EVENTS, max_size=3),
+    links=st.just([]),
+    resource=ATTRIBUTES,
+    scope=st.builds(Scope, name=st.sampled_from(["", "spanhouse", "openinference.instrumentation.x", "ai"])),
+)
+TEXT_FIELDS = [
+    "category",
+    "operation",
+    "provider",
+    "request_model",
+    "response_model",
+    "response_id",
+    "tool_name",
+    "tool_call_id",
+    "agent_name",
+    "input_preview",
+    "output_preview",
+    "text",
+    "error_type",
+    "ttft_source",
+    "session_id",
+    "user_id",
+    "environment",
+    "release",
+    "prompt_name",
+    "prompt_version",
+    "service_name",
+    "host_name",
+    "service_instance_id",
+    "dialect",
+]
+PARTS_FIELDS = ("system_instructions",)
+MESSAGE_FIELDS = ("input_messages", "output_messages")
+
+
+def numbers_in(value: Any) -> set[float]:
+    """Return every number that a value holds or spells, however deep."""
+    if isinstance(value, bool):
+        return set()
+    if isinstance(value, (int, float)):
+        return {float(value)}
+    if isinstance(value, str):
+        try:
+            return {float(value)}
+        except (ValueError, OverflowError):
+            pass
+        try:
+            return numbers_in(orjson.loads(value))
+        except ValueError:
+            return set()
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {number for item in items for number in numbers_in(item)}
+
+
+@settings(max_examples=600, deadline=None)
+@given(SPANS, st.lists(LOGS, max_size=3))
+def test_any_types(raw: RawSpan, logs: list[RawLog]) -> None:
+    before = repr(raw)
+    span = normalise(raw, logs)
+    assert repr(raw) == before
+    assert "unmapped" not in span.raw.flags
+    assert all(type(getattr(span, name)) is str for name in TEXT_FIELDS)
+    assert len(span.input_preview) <= 200
+    assert len(span.output_preview) <= 200
+    for name in MESSAGE_FIELDS:
+        for message in getattr(span, name):
+            assert type(message["role"]) is str
+            assert all(type(part["type"]) is str for part in message["parts"])
+    assert all(type(part["type"]) is str for part in span.system_instructions)
+    assert all(type(key) is str and type(value) is str for key, value in span.metadata.items())
+    assert all(type(item) is str for item in [*span.tags, *span.finish_reasons])
+    assert all(type(document) is dict for document in span.documents)
+
+    told = {number for value in raw.attributes.values() for number in numbers_in(value)}
+    for record in [*raw.events, *logs]:
+        told |= {number for value in record.attributes.values() for number in numbers_in(value)}
+        told |= numbers_in(getattr(record, "body", None))
+    usage = span.usage
+    counts = [usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens]
+    counts += [usage.audio_input_tokens, usage.audio_output_tokens]
+    if usage.basis != "exclusive":
+        counts += [usage.input_tokens, usage.output_tokens]
+    for count in counts:
+        assert count is None or (type(count) is int and count >= 0 and float(count) in told)
+    assert span.ttft_ns is None or span.ttft_ns >= 0
+    cost = span.cost.reported_usd
+    assert cost is None or (cost.is_finite() and cost >= 0 and not math.isnan(cost))
+
+    fields = {name: getattr(span, name) for name in span.__slots__ if name not in ("raw", "cost")}
+    orjson.dumps(fields)
+    orjson.dumps(span.raw)
+    assert normalise(span.raw, [redact_log(log) for log in logs]).input_messages == span.input_messages

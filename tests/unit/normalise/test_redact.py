@@ -1,0 +1,152 @@
+"""Secrets never land: by key, by shape, wherever they stand; and nothing else is touched."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from tests.unit.normalise.make import log, raw_span
+
+from spanhouse_server.model.raw import RawEvent, RawLink
+from spanhouse_server.normalise import normalise, redact_log
+from spanhouse_server.normalise.redact import REDACTED, is_secret_key, redact_attributes, redact_span, redact_text
+
+OPENAI = "sk-proj-" + "aB3d" * 10
+ANTHROPIC = "sk-ant-api03-" + "x9Y8" * 12
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJlMTIz"
+SECRETS = [
+    OPENAI,
+    ANTHROPIC,
+    "AKIA" + "ABCDEFGH12345678",
+    "ghp_" + "a1B2" * 9,
+    "github_pat_" + "a1B2" * 12,
+    "AIza" + "a1B2c" * 7,
+    "hf_" + "a1B2" * 9,
+    "gsk_" + "a1B2" * 12,
+    "xoxb-1234567890-abcdef",
+    JWT,
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIabc\n-----END RSA PRIVATE KEY-----",
+]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "http.request.header.authorization",
+        "http.request.header.x-api-key",
+        "http.response.header.set-cookie",
+        "http.request.header.cookie",
+        "openai.api_key",
+        "OPENAI_API_KEY",
+        "apiKey",
+        "db.password",
+        "client_secret",
+        "aws.secret_access_key",
+        "metadata.user_api_key",
+        "access_token",
+        "proxy-authorization",
+    ],
+)
+def test_secret_by_key(key: str) -> None:
+    assert redact_attributes({key: "anything at all", "other": 1}) == {key: REDACTED, "other": 1}
+    assert redact_attributes({key: ["a", "b"]}) == {key: REDACTED}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "gen_ai.usage.input_tokens",
+        "llm.token_count.prompt",
+        "gen_ai.token.type",
+        "metadata.user_api_key_hash",
+        "metadata.user_api_key_team_id",
+        "metadata.user_api_key_end_user_id",
+        "session.id",
+        "gen_ai.request.max_tokens",
+        "secretary",
+        "llm.is_streaming",
+    ],
+)
+def test_harmless_key(key: str) -> None:
+    assert not is_secret_key(key)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_secret_by_shape_leaves_no_trace(secret: str) -> None:
+    raw = raw_span(
+        {"gen_ai.prompt": f"My key is {secret}, keep it.", "nested": [{"deep": [f"x {secret}"]}]},
+        events=[RawEvent("exception", 1, {"exception.message": f"bad key {secret}"})],
+        resource={"process.command_line": f"app --key {secret}"},
+        status_message=f"refused {secret}",
+        scope="x",
+    )
+    raw.links.append(RawLink("1" * 32, "1" * 16, "", {"note": secret}))
+    span = normalise(raw)
+    fields = {name: getattr(span, name) for name in span.__slots__}
+    assert secret not in repr(fields)
+    assert "\\n".join(secret.split("\n")) not in repr(fields)
+    assert "keep it." in span.raw.attributes["gen_ai.prompt"]
+    assert span.input_preview.startswith("My key is [redacted]")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('{"api_key": "abc", "model": "m"}', '{"api_key": "[redacted]", "model": "m"}'),
+        ('{"headers": {"Authorization": "Basic dXNlcjpwYXNz"}}', '{"headers": {"Authorization": "[redacted]"}}'),
+        ("{'x-api-key': 'abc'}", "{'x-api-key': '[redacted]'}"),
+        ('"{\\"password\\": \\"hunter2\\"}"', '"{\\"password\\": \\"[redacted]\\"}"'),
+        ("curl -H 'Authorization: Bearer abcdefghijklmnop1234'", "curl -H 'Authorization: [redacted]'"),
+        ("https://host/path?api_key=abc123&x=1", "https://host/path?api_key=[redacted]&x=1"),
+    ],
+)
+def test_secret_inside_text(text: str, left: str) -> None:
+    assert redact_text(text) == left
+    assert redact_attributes({"a": text}) == {"a": left}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a task-based sk-learn pipeline-for-classification-of-things",
+        '{"properties": {"password": {"type": "string"}}, "required": ["password"]}',
+        "the secret of good bread is time; the token count is 12",
+        '{"usage": {"total_tokens": 12}, "finish_reason": "stop"}',
+        "the basic idea of bearer bonds",
+        "What does eyJ mean?",
+    ],
+)
+def test_ordinary_text_is_left_alone(text: str) -> None:
+    assert redact_attributes({"a": text}) == {"a": text}
+
+
+def test_clean_span_is_the_same_object() -> None:
+    raw = raw_span({"a": "text", "b": 1, "c": ["x", 1.5], "d": [0.5] * 100}, resource={"service.name": "s"})
+    assert redact_span(raw) is raw
+
+
+def test_counts_and_flags_under_secret_names_stay() -> None:
+    attributes = {"token": 12, "password": True, "secret": "", "body": {"access_token": 5}}
+    assert redact_attributes(attributes) == attributes
+
+
+def test_shared_resource_is_redacted_for_each_span() -> None:
+    resource = {"service.name": "s", "api_key": "abc"}
+    first, second = redact_span(raw_span(resource=resource)), redact_span(raw_span(resource=resource))
+    assert first.resource == second.resource == {"service.name": "s", "api_key": REDACTED}
+    assert resource["api_key"] == "abc"
+
+
+def test_log_body() -> None:
+    clean = log("gen_ai.user.message", {"content": "hello"})
+    assert redact_log(clean) is clean
+    dirty = redact_log(log("gen_ai.user.message", {"content": f"use {OPENAI}", "headers": {"cookie": "a=b"}}))
+    assert dirty.body == {"content": "use [redacted]", "headers": {"cookie": REDACTED}}
+    span = normalise(raw_span({"gen_ai.system": "openai"}), [log("gen_ai.user.message", {"content": OPENAI})])
+    assert OPENAI not in orjson.dumps(span.input_messages).decode() + span.text + span.input_preview
+
+
+def test_deep_structures_end() -> None:
+    value: object = OPENAI
+    for _ in range(500):
+        value = [value]
+    assert OPENAI not in repr(redact_attributes({"a": value}))

@@ -1,0 +1,108 @@
+"""Real processes: what is recorded survives their ends, and their ends are not held up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from tests.unit.sdk.test_sending import free_port
+
+
+def start(code: str, url: str) -> subprocess.Popen:
+    script = f"import spanhouse\nspanhouse.init({url!r}, service_name='child', instrument=False)\n" + code
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+STEP = """
+@spanhouse.task
+def step(value):
+    return value
+"""
+
+
+def test_everything_is_sent_at_a_normal_exit(server):
+    process = start(STEP + "for number in range(700): step(number)", server.url)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "", "")
+    assert len(server.spans) == 700
+
+
+def test_everything_is_sent_when_the_program_dies_of_an_exception(server):
+    process = start(STEP + "step(1)\nraise SystemExit(3)", server.url)
+    process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert len(server.spans) == 1
+
+
+def test_the_exit_waits_a_bounded_time_for_a_server_that_is_down():
+    started = time.monotonic()
+    process = start(STEP + "for number in range(100): step(number)", f"http://127.0.0.1:{free_port()}")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert time.monotonic() - started < 12
+    assert "100 spans" in err
+    assert "Traceback" not in err
+
+
+def test_sigterm_keeps_its_default_and_loses_at_most_the_last_second(server):
+    process = start(STEP + "step(1)\nprint('ready', flush=True)\nimport time\ntime.sleep(30)", server.url)
+    assert process.stdout.readline() == "ready\n"
+    server.wait(lambda: len(server.spans) == 1, timeout_s=5)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_multiprocessing_children_send_before_they_end(server):
+    code = (
+        STEP
+        + """
+import multiprocessing
+context = multiprocessing.get_context("fork")
+step("parent")
+children = [context.Process(target=step, args=(f"child {n}",)) for n in range(3)]
+for child in children: child.start()
+for child in children: child.join()
+print([child.exitcode for child in children])
+"""
+    )
+    process = start(code, server.url)
+    out, err = process.communicate(timeout=30)
+    assert (out, err) == ("[0, 0, 0]\n", "")
+    values = sorted(span.json("spanhouse.input")["value"] for span in server.spans)
+    assert values == ["child 0", "child 1", "child 2", "parent"]
+
+
+def test_pre_forked_workers_as_of_gunicorn(server):
+    code = (
+        STEP
+        + """
+import os, sys
+workers = []
+for number in range(2):
+    pid = os.fork()
+    if pid == 0:
+        for job in range(50): step(f"{number}.{job}")
+        sys.exit(0)
+    workers.append(pid)
+print([os.waitpid(pid, 0)[1] for pid in workers])
+"""
+    )
+    process = start(code, server.url)
+    out, err = process.communicate(timeout=30)
+    assert (out, err) == ("[0, 0]\n", "")
+    assert len({span.json("spanhouse.input")["value"] for span in server.spans}) == 100
+    assert len(server.spans) == 100
+
+
+def test_the_service_is_named_after_the_program(server, tmp_path):
+    script = tmp_path / "my_agent.py"
+    script.write_text(
+        f"import spanhouse\nspanhouse.init({server.url!r}, instrument=False)\nwith spanhouse.span('x'): pass\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    subprocess.run([sys.executable, str(script)], check=True, timeout=30, env=environment)
+    assert server.spans[0].resource["service.name"] == "my_agent"
