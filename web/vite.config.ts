@@ -17,7 +17,7 @@ export default defineConfig({
     proxy: { "/api": process.env.SPANHOUSE_DEV_SERVER ?? "http://127.0.0.1:4318" },
   },
   test: {
-    environment: "happy-dom",
+    environment: "node",
     include: ["src/**/*.test.ts", "src/**/*.test.tsx"],
   },
 });

@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS spans
     project_id           String,
     trace_id             String,
     span_id              String,
-    version              UInt64,            -- receive stamp in ns; later replaces earlier
+    version              UInt64,            -- later replaces earlier: the arrival, or just above when log events joined
+    arrival_ns           UInt64,            -- receive stamp of the span itself
     received_at          DateTime('UTC'),
     retention_days       UInt16,            -- 0: keep for ever
     parent_span_id       String,

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import orjson
 import pytest
-from tests.golden.case import Truth, all_cases, spans_of, truth_of, words
-from tests.golden.record import CASES
 
 from spanhouse_server.model.span import Span
+from tests.golden.case import Truth, all_cases, spans_of, truth_of, words
+from tests.golden.record import CASES
 
 ANTHROPIC_SDK = "com.anthropic.sdk.python"
 

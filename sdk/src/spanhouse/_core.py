@@ -22,19 +22,32 @@ from spanhouse import _attributes as a
 from spanhouse._log import warn_rarely
 from spanhouse._state import STATE
 
-KINDS = ("workflow", "task", "agent", "tool", "llm", "retriever", "span")
+KINDS = (
+    "workflow",
+    "task",
+    "agent",
+    "tool",
+    "llm",
+    "embedding",
+    "retriever",
+    "reranker",
+    "guardrail",
+    "evaluator",
+    "span",
+)
 
 _OPERATIONS = {
     "workflow": "invoke_workflow",
     "agent": "invoke_agent",
     "tool": "execute_tool",
     "llm": "chat",
+    "embedding": "embeddings",
     "retriever": "retrieval",
 }
 _NAME_KEYS = {"workflow": a.WORKFLOW_NAME, "agent": a.AGENT_NAME, "tool": a.TOOL_NAME}
 #: Kinds whose span is named "{operation} {name}" by the conventions and in every trace view. Workflows
 #: keep their plain name: they are mostly roots, and a list of traces should read as what was done.
-_PREFIXED = frozenset({"agent", "tool", "llm", "retriever"})
+_PREFIXED = frozenset({"agent", "tool", "llm", "embedding", "retriever"})
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ def describe(kind: str, name: str, attributes: Mapping[str, Any] | None = None) 
     return Kind(
         kind=kind,
         span_name=f"{operation} {name}" if kind in _PREFIXED else name,
-        span_kind=SpanKind.CLIENT if kind == "llm" else SpanKind.INTERNAL,
+        span_kind=SpanKind.CLIENT if kind in ("llm", "embedding") else SpanKind.INTERNAL,
         static=static,
         input_key=a.TOOL_ARGUMENTS if kind == "tool" else a.INPUT,
         output_key=a.TOOL_RESULT if kind == "tool" else a.OUTPUT,

@@ -38,9 +38,12 @@ _CONTENT_SWITCHES = {
     "OTEL_SEMCONV_STABILITY_OPT_IN": ("gen_ai_latest_experimental", "gen_ai_latest_experimental"),
     "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": ("SPAN_ONLY", "NO_CONTENT"),
     "TRACELOOP_TRACE_CONTENT": ("true", "false"),
+    "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE": ("content", None),
     "OPENINFERENCE_HIDE_INPUTS": (None, "true"),
     "OPENINFERENCE_HIDE_OUTPUTS": (None, "true"),
 }
+#: Libraries that trace themselves, and how to tell them not to where an instrumentation does it better.
+_OWN_TRACING_OFF = {"anthropic": ("ANTHROPIC_OPEN_TELEMETRY", "false")}
 _set_by_us: dict[str, str] = {}
 _active: dict[str, str] = {}
 
@@ -72,6 +75,8 @@ def instrument_installed(wanted: Iterable[str] | None, tracer_provider: Any, log
             continue
         if _switch_on(library, entry_point, tracer_provider, logger_provider):
             _active[library] = _distribution(entry_point)
+            if library in _OWN_TRACING_OFF:
+                os.environ.setdefault(*_OWN_TRACING_OFF[library])
     for name in sorted((names or set()) - set(found)):
         logger.warning(
             "no instrumentation of %s is installed; try: pip install 'spanhouse[%s]'", name, name.replace("_", "-")
@@ -142,7 +147,13 @@ def _switch_on(library: str, entry_point: EntryPoint, tracer_provider: Any, logg
     except Exception as error:
         # A missing library is normal, an instrumentation that lacks its own parts is not.
         missing = isinstance(error, ImportError) and not str(error.name).startswith(("opentelemetry", "openinference"))
-        logger.log(logging.DEBUG if missing else logging.WARNING, "%s could not be instrumented: %s: %s", library, type(error).__name__, error)
+        logger.log(
+            logging.DEBUG if missing else logging.WARNING,
+            "%s could not be instrumented: %s: %s",
+            library,
+            type(error).__name__,
+            error,
+        )
         return False
     return bool(getattr(instrumentor, "is_instrumented_by_opentelemetry", True))
 

@@ -128,7 +128,9 @@ def _activate(settings: _settings.Settings, mask: Mask | None) -> Any:
     STATE.lanes = {
         "spans": Lane("spans", settings.traces_url, protobuf, encode_span_batch, batch, span_complaint),
         "logs": Lane("log records", settings.logs_url, protobuf, _logs.encode_log_batch, batch),
-        "scores": Lane("scores", settings.scores_url, "application/json", _scores.encode_score, 1),
+        "scores": Lane(
+            "scores", settings.scores_url, "application/json", _scores.encode_scores, 100, all_or_nothing=True
+        ),
     }
     STATE.settings = settings
     STATE.sender = sender

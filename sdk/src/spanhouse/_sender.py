@@ -49,6 +49,8 @@ class Lane:
     batch_items: int
     #: Turns the body of a successful answer into what the server refused, or an empty string.
     complaint: Callable[[bytes], str] = lambda body: ""
+    #: The server takes or refuses such a body as a whole, so one bad item has to be found by halving.
+    all_or_nothing: bool = False
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ class Sender:
             complaint = lane.complaint(outcome.body)
             if complaint:
                 warn_rarely("partial", "the server refused some %s: %s", lane.name, complaint)
-        elif outcome.state == "too_large" and len(items) > 1:
+        elif len(items) > 1 and (outcome.state == "too_large" or (outcome.state == "refused" and lane.all_or_nothing)):
             self._send_halves(lane, items, deadline)
         elif outcome.state == "retry" and self._abort:
             # `close` counts and reports what the exit left behind.

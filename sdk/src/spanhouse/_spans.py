@@ -195,7 +195,9 @@ def span(
     attributes: Mapping[str, Any] | None = None,
     start_time_ns: int | None = None,
 ) -> Span:
-    """Return a span for a ``with`` block; ``kind``: workflow, task, agent, tool, llm, retriever or span."""
+    """Return a span for a ``with`` block; ``kind`` is one of those of the decorators, or ``embedding``,
+    ``reranker``, ``guardrail``, ``evaluator`` or plain ``span``.
+    """
     described = _core.describe(kind, str(name))
     made = Span(described, attributes, start_time_ns)
     if input is not None and STATE.capture:
@@ -236,6 +238,7 @@ def llm_call(
         if tools:
             found[a.TOOL_DEFINITIONS] = to_json(tools)
     found.update(attributes or {})
-    described = _core.describe("llm", str(model), {a.OPERATION: operation})
-    described = _core.Kind("llm", f"{operation} {model}", described.span_kind, described.static)
+    kind = "embedding" if operation == "embeddings" else "llm"
+    described = _core.describe(kind, str(model), {a.OPERATION: operation})
+    described = _core.Kind(kind, f"{operation} {model}", described.span_kind, described.static)
     return LlmCall(described, found, start_time_ns)

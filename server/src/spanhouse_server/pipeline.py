@@ -176,11 +176,12 @@ class Pipeline:
 def _count_new(traces: Mapping[TraceKey, PreparedTrace], before: Mapping[SpanKey, int]) -> tuple[int, int]:
     """Return new and repeated spans.
 
-    Versions rise with arrival, so a stored span of this version or a later one is this very
-    batch, repeated after a crash before it was counted: it is new.
+    A stored span of the very same arrival is this batch, repeated after a crash before it was
+    counted: it is new. Any other stored span was counted, or will be when its own entry repeats.
     """
     total = repeated = 0
     for (project_id, trace_id), trace in traces.items():
         total += len(trace.versions)
-        repeated += sum(before.get((project_id, trace_id, span), v) < v for span, v in trace.versions.items())
+        known = ((before.get((project_id, trace_id, span), v), v) for span, v in trace.versions.items())
+        repeated += sum(stored != arrived for stored, arrived in known)
     return total - repeated, repeated

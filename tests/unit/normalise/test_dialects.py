@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.normalise.make import event, raw_span
 
 from spanhouse_server.normalise import MAPPER_VERSION, normalise
 from spanhouse_server.normalise.dialects import DIALECTS
+from tests.unit.normalise.make import event, raw_span
 
 
 @pytest.mark.parametrize(

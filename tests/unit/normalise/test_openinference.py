@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.unit.normalise.make import event, raw_span
 
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise import normalise
+from tests.unit.normalise.make import event, raw_span
 
 
 def read(kind: str, attributes: dict[str, Any], **more: Any) -> Span:

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.unit.normalise.make import event, log, raw_span
 
 from spanhouse_server.normalise import is_genai_log, normalise
+from tests.unit.normalise.make import event, log, raw_span
 
 QUESTION = [{"role": "user", "parts": [{"type": "text", "content": "Why?"}]}]
 ANSWER = [{"role": "assistant", "parts": [{"type": "text", "content": "Because."}], "finish_reason": "stop"}]

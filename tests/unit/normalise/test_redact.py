@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from tests.unit.normalise.make import log, raw_span
 
 from spanhouse_server.model.raw import RawEvent, RawLink
 from spanhouse_server.normalise import normalise, redact_log
 from spanhouse_server.normalise.redact import REDACTED, is_secret_key, redact_attributes, redact_span, redact_text
+from tests.unit.normalise.make import log, raw_span
 
 OPENAI = "sk-proj-" + "aB3d" * 10
 ANTHROPIC = "sk-ant-api03-" + "x9Y8" * 12

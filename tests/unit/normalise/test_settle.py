@@ -6,11 +6,11 @@ import time
 from dataclasses import fields
 
 import pytest
-from tests.unit.normalise.settle_facts import fact
 
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.normalise.settle import settle
 from spanhouse_server.normalise.settle_context import MAX_METADATA_KEYS, MAX_TAGS
+from tests.unit.normalise.settle_facts import fact
 
 
 def rows(settled):

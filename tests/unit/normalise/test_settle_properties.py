@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.normalise.settle_facts import fact
 
 from spanhouse_server.normalise.settle import settle
+from tests.unit.normalise.settle_facts import fact
 
 IDS = [f"{n:02x}" for n in range(12)]
 count = st.none() | st.integers(0, 5)

@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.unit.normalise.settle_facts import fact
 
 from spanhouse_server.model.facts import SettledTrace
 from spanhouse_server.normalise.settle import settle
+from tests.unit.normalise.settle_facts import fact
 
 
 def llm(span_id: str, parent: str = "", tokens: int | None = 10, **fields: Any):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.normalise.make import event, raw_span
 
 from spanhouse_server.model.span import PREVIEW_CHARACTERS
 from spanhouse_server.normalise import normalise
 from spanhouse_server.normalise.preview import MAX_TEXT_BYTES, bound
+from tests.unit.normalise.make import event, raw_span
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.normalise.make import raw_span
 
 from spanhouse_server.model.span import Usage
 from spanhouse_server.normalise import normalise
 from spanhouse_server.normalise.values import count_of
+from tests.unit.normalise.make import raw_span
 
 PREFIX = "gen_ai.usage."
 

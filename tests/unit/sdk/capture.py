@@ -116,7 +116,7 @@ class CaptureServer:
                 if len(body) > capture.max_body_bytes:
                     status, extra = 413, {}
                 if status == 200:
-                    store(capture, self.path, body)
+                    status = 200 if store(capture, self.path, body) else 400
                 try:
                     self.send_response(status)
                     for name, value in extra.items():
@@ -132,9 +132,14 @@ class CaptureServer:
         return Handler
 
 
-def store(capture: Capture, path: str, body: bytes) -> None:
+def store(capture: Capture, path: str, body: bytes) -> bool:
+    """Keep what arrived; ``False`` refuses it. Scores named ``bad`` are refused with their whole body."""
     if path == "/api/v1/scores":
-        capture.scores.append(json.loads(body))
+        given = json.loads(body)
+        given = given if isinstance(given, list) else [given]
+        if any(score["name"] == "bad" for score in given):
+            return False
+        capture.scores.extend(given)
     elif path == "/v1/logs":
         for resource in ExportLogsServiceRequest.FromString(body).resource_logs:
             for scope in resource.scope_logs:
@@ -144,6 +149,7 @@ def store(capture: Capture, path: str, body: bytes) -> None:
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             for scope in resource.scope_spans:
                 capture.spans.extend(read_span(resource, scope, span) for span in scope.spans)
+    return True
 
 
 def read_span(resource: Any, scope: Any, span: Any) -> Received:

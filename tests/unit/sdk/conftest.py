@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+
 import spanhouse
 from spanhouse import _log
 from tests.unit.sdk.capture import CaptureServer

@@ -6,8 +6,9 @@ import asyncio
 import contextvars
 import threading
 
-import spanhouse
 from opentelemetry import trace as otel_trace
+
+import spanhouse
 
 
 def test_set_calls_reach_this_and_following_spans_of_the_trace(recorded):

@@ -8,8 +8,9 @@ import gc
 import inspect
 
 import pytest
-import spanhouse
 from opentelemetry import trace as otel_trace
+
+import spanhouse
 from spanhouse import _ambient
 
 DECORATORS = {

@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import EntryPoint
 
 import pytest
+
 from spanhouse import _instrument
 from tests.fakes.provider import FakeProvider
 
@@ -103,10 +104,16 @@ def test_openai_under_opentelemetrys_own(server, provider):
 
 def test_anthropic_is_found_too(server, provider):
     run(server, provider, ANTHROPIC_CALL)
-    print([(s.name,s.scope,s.parent_id,s.attributes) for s in server.spans])
     (span,) = model_spans(server)
     assert span.scope == "openinference.instrumentation.anthropic"
     assert span.attributes["llm.input_messages.0.message.content"] == "tell me something secret"
+
+
+def test_anthropics_own_tracing_serves_where_no_instrumentation_does(server, provider):
+    run(server, provider, ANTHROPIC_CALL, init=", instrument=['openai']")
+    (span,) = model_spans(server)
+    assert span.scope == "com.anthropic.sdk.python"
+    assert "tell me something secret" in repr(span.attributes)
 
 
 @pytest.mark.parametrize("setup", ["", OFFICIAL], ids=["openinference", "otel"])
@@ -158,7 +165,9 @@ def test_one_instrumentation_per_library_in_a_known_order(monkeypatch):
 
     def chosen(installed):
         monkeypatch.setattr(_instrument, "entry_points", lambda group: installed)
-        return {library: (point.dist.name, family) for library, (point, family) in _instrument.find_instrumentors().items()}
+        return {
+            library: (point.dist.name, family) for library, (point, family) in _instrument.find_instrumentors().items()
+        }
 
     assert chosen(points) == {
         "openai": ("openinference-instrumentation-openai", "openinference"),

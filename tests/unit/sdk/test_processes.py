@@ -106,3 +106,64 @@ def test_the_service_is_named_after_the_program(server, tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     subprocess.run([sys.executable, str(script)], check=True, timeout=30, env=environment)
     assert server.spans[0].resource["service.name"] == "my_agent"
+
+
+def test_a_host_with_its_own_provider_keeps_it(server):
+    code = f"""
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+provider = TracerProvider(resource=Resource({{"service.name": "host", "team": "blue"}}))
+trace.set_tracer_provider(provider)
+import spanhouse
+spanhouse.init({server.url!r}, environment="prod", instrument=False)
+assert trace.get_tracer_provider() is provider
+@spanhouse.tool
+def tool(a): return a
+with provider.get_tracer("host").start_as_current_span("request"):
+    tool(1)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    request, tool = server.span("request"), server.span("execute_tool tool")
+    assert tool.parent_id == request.span_id
+    assert tool.json("gen_ai.tool.call.result") == 1
+    for span in (request, tool):
+        assert span.resource["service.name"] == "host"
+        assert span.resource["team"] == "blue"
+        assert span.resource["deployment.environment.name"] == "prod"
+
+
+def test_a_host_sampler_stays_in_charge(server):
+    code = f"""
+import os
+os.environ["OTEL_TRACES_SAMPLER"] = "always_off"
+import spanhouse
+spanhouse.init({server.url!r}, instrument=False)
+@spanhouse.tool
+def tool(a): return a
+tool(1)
+list(spanhouse.task(lambda: (yield 1))())
+spanhouse.shutdown()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.requests == []
+
+
+def test_exporters_of_the_host_see_what_the_mask_hides_from_us(server):
+    code = f"""
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+import spanhouse
+spanhouse.init({server.url!r}, mask=lambda key, value: "****", instrument=False)
+memory = InMemorySpanExporter()
+trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(memory))
+with spanhouse.span("x", input="plain"):
+    pass
+print(memory.get_finished_spans()[0].attributes["spanhouse.input"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr) == ('"plain"\n', "")
+    assert server.span("x").attributes["spanhouse.input"] == "****"

@@ -10,8 +10,9 @@ import time
 
 import psutil
 import pytest
-import spanhouse
 from opentelemetry import trace as otel_trace
+
+import spanhouse
 from spanhouse._sender import Lane, Limits, Sender
 from spanhouse._state import STATE
 from spanhouse._transport import retry_after_s
@@ -110,7 +111,7 @@ def test_refused_batches_are_dropped_counted_and_warned_of_once(recorded, warnin
 
 def test_bodies_too_large_for_the_server_are_split(recorded, warnings):
     recorded.max_body_bytes = 8000
-    for number in range(20):
+    for _ in range(20):
         step("x" * 2000)
     step("y" * 20_000)
     assert spanhouse.flush(10)
@@ -214,6 +215,7 @@ def test_the_sender_does_not_trace_itself(recorded):
             pass
 
     from opentelemetry import context as otel_context
+
     from spanhouse import _transport
 
     seen = []

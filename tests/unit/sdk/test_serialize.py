@@ -16,6 +16,7 @@ import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spanhouse._serialize import MAX_CHARACTERS, arguments_to_json, to_json
 
 

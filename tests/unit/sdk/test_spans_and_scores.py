@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace as Object
 
 import pytest
+
 import spanhouse
 
 CHAT = {
@@ -240,15 +241,27 @@ def test_scores_go_to_the_api(recorded):
         "id": first,
         "trace_id": turn.trace_id,
         "span_id": turn.span_id,
-        "session_id": None,
         "name": "helpful",
         "value": 1.0,
-        "label": None,
         "explanation": "said thanks",
         "source": "sdk",
     }
-    assert (recorded.scores[1]["label"], recorded.scores[1]["session_id"]) == ("friendly", "s-1")
-    assert (recorded.scores[2]["trace_id"], recorded.scores[2]["span_id"]) == (turn.trace_id, None)
+    assert recorded.scores[1] == {
+        "id": second,
+        "session_id": "s-1",
+        "name": "tone",
+        "label": "friendly",
+        "source": "sdk",
+    }
+    assert (recorded.scores[2]["trace_id"], recorded.scores[2]["span_id"]) == (turn.trace_id, "")
+
+
+def test_a_refused_score_does_not_take_others_with_it(recorded):
+    with spanhouse.span("turn"):
+        for name in ("a", "b", "bad", "c", "d"):
+            spanhouse.score(name, 1)
+    assert spanhouse.flush(5)
+    assert sorted(score["name"] for score in recorded.scores) == ["a", "b", "c", "d"]
 
 
 def test_scores_that_fit_nothing_are_not_sent(recorded, warnings):
@@ -256,6 +269,7 @@ def test_scores_that_fit_nothing_are_not_sent(recorded, warnings):
     with spanhouse.span("turn"):
         assert spanhouse.score("helpful") is None
         assert spanhouse.score("helpful", "not a number") is None
+        assert spanhouse.score("helpful", float("nan")) is None
     spanhouse.flush(5)
     assert recorded.scores == []
     assert len(warnings.records) == 3

@@ -84,7 +84,7 @@ export function formatWhen(iso: string, now: Date = new Date()): string {
   const clock = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
   if (date.toDateString() === now.toDateString()) return clock;
   const day = `${MONTHS[date.getMonth()]} ${date.getDate()}`;
-  return date.getFullYear() === now.getFullYear() ? `${day} ${clock}` : `${day} ${date.getFullYear()}`;
+  return date.getFullYear() === now.getFullYear() ? `${day} ${clock.slice(0, 5)}` : `${day} ${date.getFullYear()}`;
 }
 
 /** Formats an instant in full, local, with its zone. */

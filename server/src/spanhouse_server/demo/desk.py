@@ -162,7 +162,9 @@ def _use(timeline: Timeline, use: ToolUse) -> object:
 
 
 def _guard(timeline: Timeline, answer: str, sources: list[dict[str, object]]) -> None:
-    with timeline.during(spanhouse.span("check answer", "task", input=answer, start_time_ns=timeline.now_ns)) as step:
+    with timeline.during(
+        spanhouse.span("check answer", "guardrail", input=answer, start_time_ns=timeline.now_ns)
+    ) as step:
         claim = [{"role": "user", "content": f"Sources: {[page['id'] for page in sources]}\nAnswer: {answer}"}]
         models.call(timeline, MODELS["shop-guard-7b"], claim, "safe", system=GUARD_SYSTEM, temperature=0.0)
         step.set_output("safe")

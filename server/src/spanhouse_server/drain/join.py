@@ -48,7 +48,8 @@ def _join_chunk(store: ColumnarStore, project_id: str, trace_ids: list[str]) -> 
         # Above both, or the engine might keep the row without content; far below the next arrival's stamp.
         version = max(row["version"], *(log_version for log_version, _ in records)) + 1
         span = priced_span(raw_span(row), [record for _, record in records])
-        joined.append(rows.span_row(project_id, version, row["retention_days"], span))
+        stored = rows.span_row(project_id, version, row["retention_days"], span)
+        joined.append(stored | {"arrival_ns": row["arrival_ns"]})
     if joined:
         store.insert("spans", rows.lines(joined))
     return {(project_id, row["trace_id"]) for row in joined}
@@ -75,7 +76,7 @@ def _genai_logs(
 def _spans(store: ColumnarStore, project_id: str, trace_ids: list[str]) -> list[dict[str, Any]]:
     return store.select(
         f"""
-        SELECT version, retention_days, {", ".join(RAW_SPAN_COLUMNS)} FROM spans FINAL
+        SELECT version, arrival_ns, retention_days, {", ".join(RAW_SPAN_COLUMNS)} FROM spans FINAL
         WHERE project_id = {{project_id:String}} AND trace_id IN {{trace_ids:Array(String)}}
         """,  # noqa: S608 - only our own column names are put in
         {"project_id": project_id, "trace_ids": trace_ids},

@@ -12,7 +12,7 @@ from spanhouse_server.normalise.dialects import DIALECTS
 from spanhouse_server.normalise.dialects.otel_content import LOG_EVENTS, log_event_name
 from spanhouse_server.normalise.outcome import read_outcome, read_ttft
 from spanhouse_server.normalise.preview import fill_previews
-from spanhouse_server.normalise.redact import redact_log, redact_span
+from spanhouse_server.normalise.redact import redact_logs, redact_span
 from spanhouse_server.normalise.view import View
 
 #: Raised whenever a mapping changes, so that stored spans can be told apart and mapped again.
@@ -31,7 +31,7 @@ def normalise(raw: RawSpan, logs: Sequence[RawLog] = ()) -> Span:
         )
         return Span(raw=clean, dialect="generic", mapper_version=MAPPER_VERSION)
     try:
-        return _read(clean, [redact_log(log) for log in logs] if logs else ())
+        return _read(clean, redact_logs(logs) if logs else ())
     except Exception:  # noqa: BLE001  a dialect's mistake must not cost a span, nor its batch
         flagged = replace(clean, flags=[*clean.flags, UNMAPPED])
         return Span(raw=flagged, dialect="generic", mapper_version=MAPPER_VERSION)

@@ -9,6 +9,7 @@ handful of substring searches over all its text at once.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -240,12 +241,30 @@ def redact_span(raw: RawSpan) -> RawSpan:
 
 def redact_log(log: RawLog) -> RawLog:
     """Return a log record without credentials in body or attributes: the same object where there were none."""
-    attributes = redact_attributes(log.attributes)
-    body = redact_attributes({"body": log.body})["body"]
-    resource = _shared(log.resource)
-    if attributes is log.attributes and body is log.body and resource is log.resource:
-        return log
-    return replace(log, attributes=attributes, body=body, resource=resource)
+    return redact_logs([log])[0]
+
+
+def redact_logs(logs: Sequence[RawLog]) -> list[RawLog]:
+    """Return log records without credentials; looked through together, as the logs of one span are few."""
+    pieces: list[str] = []
+    found = False
+    for log in logs:
+        found = _gather(log.attributes, pieces) or found
+        body = log.body
+        if type(body) is str:
+            pieces.append(body)
+        elif isinstance(body, (list, dict)):
+            found = _gather_deep(body, pieces, 0) or found
+    found = found or _triggered("\n".join(pieces))
+    redacted = []
+    for log in logs:
+        resource = _shared(log.resource)
+        if found:
+            log = replace(log, attributes=redact_value(log.attributes), body=redact_value(log.body), resource=resource)
+        elif resource is not log.resource:
+            log = replace(log, resource=resource)
+        redacted.append(log)
+    return redacted
 
 
 #: The resource or scope seen last: spans of a batch share it, and it is looked through once.

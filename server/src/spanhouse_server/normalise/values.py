@@ -7,7 +7,8 @@ from typing import Any
 
 from spanhouse_server.normalise import jsontext
 
-MAX_COUNT = 2**63 - 1
+#: No span ever counted more tokens; sums of a few stay within 64 bits.
+MAX_COUNT = 2**53
 MAX_NAME_CHARACTERS = 1024
 
 
@@ -22,7 +23,7 @@ def name_of(value: Any) -> str:
 
 def count_of(value: Any) -> int | None:
     """Return a count; ``None`` for booleans, negatives, fractions, NaN and text that is no number."""
-    if isinstance(value, int):
+    if type(value) is int:
         return value if 0 <= value <= MAX_COUNT else None
     if isinstance(value, str):
         text = value.strip()
@@ -31,7 +32,7 @@ def count_of(value: Any) -> int | None:
         number = number_of(text)
         return None if number is None else count_of(number)
     if type(value) is float:
-        return int(value) if math.isfinite(value) and 0 <= value <= 2**53 and value.is_integer() else None
+        return int(value) if math.isfinite(value) and 0 <= value <= MAX_COUNT and value.is_integer() else None
     return None
 
 

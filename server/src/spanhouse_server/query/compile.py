@@ -197,9 +197,11 @@ class _Compiler:
         return f"trace_id IN (SELECT trace_id FROM traces FINAL WHERE project_id = {{project:String}} AND {condition})"
 
     def _payload(self, condition: str) -> str:
-        own = "trace_id" if self._level == "traces" else "trace_id, span_id"
+        # A set of 64-bit hashes is built several times faster than one of pairs of texts; two of a million
+        # spans share a hash once in millions of searches, and then one row too many is listed.
+        own = "trace_id" if self._level == "traces" else "cityHash64(trace_id, span_id)"
         return (
-            f"({own}) IN (SELECT {own} FROM spans FINAL"
+            f"{own} IN (SELECT {own} FROM spans FINAL"
             f" WHERE project_id = {{project:String}}{self._since} AND {condition})"
         )
 

@@ -46,7 +46,7 @@ class ColumnarStore(Protocol):
         """
 
     def stored_versions(self, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
-        """Return the version of every span stored for these traces."""
+        """Return the newest arrival (receive stamp in ns) of every span stored for these traces."""
 
     def facts(self, traces: Iterable[TraceKey]) -> dict[TraceKey, list[SpanFacts]]:
         """Return the facts of every span of these traces, each span once, newest version."""

@@ -37,6 +37,7 @@ def span_row(project_id: str, version: int, retention_days: int, span: Span) -> 
         "trace_id": raw.trace_id,
         "span_id": raw.span_id,
         "version": version,
+        "arrival_ns": version,
         "received_at": version // NS_PER_S,
         "retention_days": retention_days,
         "parent_span_id": raw.parent_span_id,

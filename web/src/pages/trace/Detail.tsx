@@ -122,14 +122,14 @@ function Panels({ span, onSelect }: { span: SpanDetail; onSelect: (spanId: strin
   const io = ioOf(span);
   const tabs = [
     ...(messages.length ? [{ id: "chat", name: "Chat" }] : []),
-    ...(io.length || !messages.length ? [{ id: "io", name: "Input / Output" }] : []),
+    ...(io.length || span.documents.length || !messages.length ? [{ id: "io", name: "Input / Output" }] : []),
     { id: "attributes", name: "Attributes" },
     { id: "events", name: "Events", count: span.events.length + span.links.length },
     { id: "scores", name: "Scores", count: span.scores.length },
     { id: "raw", name: "Raw" },
   ];
   const wanted = place.value.params.get("tab");
-  const active = tabs.find((tab) => tab.id === wanted)?.id ?? (span.documents.length && io.length ? "io" : tabs[0].id);
+  const active = tabs.find((tab) => tab.id === wanted)?.id ?? (span.documents.length ? "io" : tabs[0].id);
   return (
     <>
       <Tabs label="About the span" panelId="detail-panel" tabs={tabs} active={active} onPick={(tab) => setParams({ tab }, { replace: true })} />

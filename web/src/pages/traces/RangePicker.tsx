@@ -18,7 +18,8 @@ export function RangePicker({ range, onPick }: { range: string; onPick: (range: 
         trigger={() => (
           <>
             <Icon name="clock" size={14} />
-            <span class="num">{describeRange(range, now)}</span>
+            <span class="num range-long">{describeRange(range, now)}</span>
+            <span class="num range-short">{PRESETS.some((one) => one.text === range) ? range : "Range"}</span>
             <Icon name="down" size={12} />
           </>
         )}

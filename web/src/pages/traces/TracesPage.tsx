@@ -92,7 +92,7 @@ export function TracesPage() {
         <QueryBar value={view.q} fields={fields.value} error={state.error} from={iso(state.from)} to={iso(state.to)} scope={view.rows} onApply={(q) => change({ q })} />
         <RangePicker range={view.range} onPick={(range) => change({ range, live: false })} />
         {view.rows === "traces" && <LiveButton view={view} live={live} paused={paused} onToggle={() => change({ live: !view.live, ...(view.live ? {} : { sort: "-start_time" }) })} />}
-        <Button icon="reload" look="outline" label="Reload (r)" onClick={reload} />
+        <Button icon="reload" look="outline" label="Reload (r)" class="reload" onClick={reload} />
         {!narrow && <ColumnMenu view={view} />}
       </div>
       <Histogram view={view} trim={!place.value.params.has("range")} from={state.from} to={state.to} stamp={state.loadedAt} onRange={(range) => change({ range, live: false })} />

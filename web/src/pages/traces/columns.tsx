@@ -31,8 +31,8 @@ export const COLUMNS: Column[] = [
   {
     id: "time",
     name: "Time",
-    track: "112px",
-    minWidth: 112,
+    track: "100px",
+    minWidth: 100,
     sort: "start_time",
     cell: (row) => (
       <time class="num muted" dateTime={row.time} title={formatFull(row.time)}>
@@ -64,8 +64,8 @@ export const COLUMNS: Column[] = [
   {
     id: "model",
     name: "Model",
-    track: "minmax(96px, 0.6fr)",
-    minWidth: 96,
+    track: "minmax(110px, 0.95fr)",
+    minWidth: 110,
     filter: (row) => one("model", row.models[0]),
     cell: (row) =>
       row.models.length ? (
@@ -79,11 +79,11 @@ export const COLUMNS: Column[] = [
         NONE
       ),
   },
-  { id: "input", name: "Input", track: "minmax(130px, 1.5fr)", minWidth: 130, cell: (row) => <Preview text={row.input} /> },
+  { id: "input", name: "Input", track: "minmax(130px, 1.4fr)", minWidth: 130, cell: (row) => <Preview text={row.input} /> },
   {
     id: "output",
     name: "Output",
-    track: "minmax(130px, 1.5fr)",
+    track: "minmax(130px, 1.4fr)",
     minWidth: 130,
     cell: (row) => (row.output ? <Preview text={row.output} /> : row.error && row.errorText ? <span class="ellipsis error-text">{row.errorText}</span> : NONE),
   },
@@ -193,7 +193,7 @@ export function Cost({ usd, status }: { usd: string | null; status: string }) {
   const note = status === "partial" ? "Some of it has no price" : status === "reported" ? "As reported by the sender" : `$${usd}`;
   return (
     <span class="num" title={note}>
-      {status === "partial" && <span class="warn-text">≥ </span>}
+      {status === "partial" && <span class="muted">≥ </span>}
       {formatUsd(usd)}
     </span>
   );

@@ -27,6 +27,9 @@ def fold_flat_messages(view: View, flat: dict[str, Any], role: str) -> list[Mess
 
 def _fold_flat_message(view: View, fields: dict[str, Any], role: str) -> Message:
     role = fold_role(name_of(fields.get("message.role")), role)
+    content = fields.get("message.content")
+    if len(fields) == 2 and type(content) is str and content and role != "tool" and "message.role" in fields:
+        return {"role": role, "parts": [{"type": "text", "content": content}]}  # most messages are only this
     message: Message = {"role": role, "parts": []}
     contents: dict[str, Any] = {}
     calls: dict[str, Any] = {}
@@ -42,7 +45,6 @@ def _fold_flat_message(view: View, fields: dict[str, Any], role: str) -> Message
     if isinstance(reason, str) and reason:
         message["finish_reason"] = reason
 
-    content = fields.get("message.content")
     parts = [_fold_content(view, block) for block in indexed(contents)] if contents else fold_parts(content)
     if contents and isinstance(content, str) and content and not any(part.get("content") == content for part in parts):
         parts = [*fold_parts(content), *parts]

@@ -31,7 +31,7 @@ FACTS_LAYOUT = 1
 _MONEY = [at for at, name in enumerate(_FACT_NAMES) if name.startswith("cost_") and name.endswith("_usd")]
 
 _VERSIONS = """
-SELECT trace_id, span_id, max(version)
+SELECT trace_id, span_id, max(arrival_ns)
 FROM spans
 WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
 GROUP BY trace_id, span_id
@@ -66,7 +66,7 @@ ORDER BY start_ns
 
 
 def stored_versions(client: Client, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
-    """Return the newest version of every span of these traces."""
+    """Return the newest arrival of every span of these traces."""
     found: dict[SpanKey, int] = {}
     for project, rows in _each(client, _VERSIONS, traces):
         for trace_id, span_id, version in rows:

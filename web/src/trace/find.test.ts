@@ -1,0 +1,51 @@
+import { describe, expect, it } from "vitest";
+import { findSpans, nextMatch } from "./find";
+import { barOf, frameOf, timeTicks } from "./layout";
+
+describe("findSpans", () => {
+  const spans = [
+    { span_id: "aa", name: "chat gpt-4o", category: "llm", model: "gpt-4o", status_code: "error" },
+    { span_id: "bb", name: "Search Docs", category: "retriever" },
+  ];
+  it("wants every word, in any case", () => {
+    expect([...findSpans(spans, "search docs")]).toEqual(["bb"]);
+    expect([...findSpans(spans, "GPT error")]).toEqual(["aa"]);
+    expect([...findSpans(spans, "gpt docs")]).toEqual([]);
+    expect([...findSpans(spans, "  ")]).toEqual([]);
+  });
+});
+
+describe("nextMatch", () => {
+  it("wraps around both ways", () => {
+    expect(nextMatch([2, 5, 9], 5, 1)).toBe(9);
+    expect(nextMatch([2, 5, 9], 9, 1)).toBe(2);
+    expect(nextMatch([2, 5, 9], 2, -1)).toBe(9);
+    expect(nextMatch([2, 5, 9], -1, 1)).toBe(2);
+    expect(nextMatch([], 3, 1)).toBe(-1);
+  });
+});
+
+describe("bars", () => {
+  it("stay within the frame whatever the durations are", () => {
+    const spans = [{ start_ms: -5, duration_ms: 0 }, { start_ms: 0, duration_ms: 100 }, { start_ms: 50, duration_ms: -10 }];
+    const frame = frameOf(spans);
+    expect(frame).toEqual({ from: -5, to: 100 });
+    for (const span of spans) {
+      const bar = barOf(span, frame);
+      expect(bar.left).toBeGreaterThanOrEqual(0);
+      expect(bar.left + bar.width).toBeLessThanOrEqual(100.0001);
+    }
+  });
+  it("have a frame also when nothing takes time", () => {
+    expect(frameOf([])).toEqual({ from: 0, to: 1 });
+    expect(frameOf([{ start_ms: 3, duration_ms: 0 }])).toEqual({ from: 3, to: 4 });
+  });
+  it("put ticks at round times inside the frame", () => {
+    expect(timeTicks({ from: 0, to: 2590 }, 5)).toEqual([1000, 2000]);
+    for (const length of [0.003, 1, 7, 999, 123_456_789]) {
+      const ticks = timeTicks({ from: 0, to: length }, 5);
+      expect(ticks.length).toBeLessThanOrEqual(5);
+      expect(ticks.every((tick) => tick > 0 && tick < length)).toBe(true);
+    }
+  });
+});
