@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from spanhouse_server.model.raw import RawLog, RawSpan
+from spanhouse_server.model.raw import Attributes, RawLog, RawSpan
 from spanhouse_server.normalise import is_genai_log, normalise
 from tests.golden.case import all_cases, records
 
@@ -18,10 +18,13 @@ MINIMUM_SPANS_PER_S = 20_000
 
 
 def mixed_set() -> list[tuple[RawSpan, list[RawLog]]]:
-    """Return the spans of all golden cases with their log events."""
+    """Return the spans of all golden cases with their log events; equal resources are one, as in a body."""
     mixed: list[tuple[RawSpan, list[RawLog]]] = []
+    resources: dict[str, Attributes] = {}
     for case in all_cases():
         spans, logs = records(case)
+        for record in [*spans, *logs]:
+            record.resource = resources.setdefault(repr(record.resource), record.resource)
         mixed += [(raw, [log for log in logs if log.span_id == raw.span_id and is_genai_log(log)]) for raw in spans]
     return mixed
 

@@ -42,7 +42,7 @@ def one(store: ColumnarStore, table: str, project: str) -> dict[str, Any]:
 
 
 def test_spans(columnar: ColumnarStore) -> None:
-    sent = span_row("row", T0, 7, make_span())
+    sent = span_row("row", T0, 60_000, make_span())
     columnar.insert("spans", lines([sent]))
     stored = one(columnar, "spans", "row")
     assert stored.keys() == sent.keys()
@@ -56,7 +56,7 @@ def test_spans(columnar: ColumnarStore) -> None:
 
 
 def test_logs(columnar: ColumnarStore) -> None:
-    sent = log_row("row", T0, 7, make_log(), True)
+    sent = log_row("row", T0, 60_000, make_log(), True)
     columnar.insert("logs", lines([sent]))
     stored = one(columnar, "logs", "row")
     assert stored.keys() == sent.keys()
@@ -66,7 +66,7 @@ def test_logs(columnar: ColumnarStore) -> None:
 
 
 def test_points(columnar: ColumnarStore) -> None:
-    sent = point_row("row", T0, 7, make_point())
+    sent = point_row("row", T0, 60_000, make_point())
     columnar.insert("metric_points", lines([sent]))
     stored = one(columnar, "metric_points", "row")
     assert stored.keys() == sent.keys()

@@ -73,8 +73,6 @@ def describe(kind: str, name: str, attributes: Mapping[str, Any] | None = None) 
         static[a.OPERATION] = operation
     if kind in _NAME_KEYS:
         static[_NAME_KEYS[kind]] = name
-    if kind == "tool":
-        static[a.TOOL_TYPE] = "function"
     static.update(attributes or {})
     return Kind(
         kind=kind,
@@ -139,11 +137,15 @@ def start(
         return _INVALID
 
 
-def finish(span: trace.Span, attributes: Mapping[str, Any] | None = None, end_time_ns: int | None = None) -> None:
-    """End a span that went well; never raises."""
+def finish(span: trace.Span, attributes: dict[str, Any] | None = None, end_time_ns: int | None = None) -> None:
+    """End a span that went well; never raises. ``attributes`` is used up."""
     try:
         if attributes:
-            span.set_attributes(attributes)
+            if len(attributes) == 1:
+                # The usual case, and half the price of a mapping.
+                span.set_attribute(*attributes.popitem())
+            else:
+                span.set_attributes(attributes)
         span.end(end_time_ns)
     except Exception as error:
         warn_rarely("finish", "a span could not be ended: %s: %s", type(error).__name__, error)

@@ -69,21 +69,26 @@ def _in_share(trace_id: int, rate: float) -> bool:
 def span_size_bytes(span: ReadableSpan) -> int:
     """Return about how much memory and body a span takes; cheap, not exact."""
     size = _SPAN_OVERHEAD_BYTES + _mapping_bytes(span.attributes)
-    for event in span.events:
-        size += _SPAN_OVERHEAD_BYTES + _mapping_bytes(event.attributes)
+    if span.events:
+        for event in span.events:
+            size += _SPAN_OVERHEAD_BYTES + _mapping_bytes(event.attributes)
     return size
 
 
 def _mapping_bytes(attributes: Mapping[str, Any] | None) -> int:
-    if not attributes:
+    if attributes is None:
         return 0
-    # `copy` reaches the plain dict behind OpenTelemetry's bounded one: iterating that takes a lock per key.
-    plain = attributes.copy() if hasattr(attributes, "copy") else dict(attributes)
+    try:
+        # Reaches the plain dict behind OpenTelemetry's bounded one: iterating that takes a lock per key.
+        plain = attributes.copy()  # type: ignore[attr-defined]
+    except AttributeError:
+        plain = dict(attributes)
     size = _VALUE_OVERHEAD_BYTES * len(plain)
     for value in plain.values():
-        if type(value) is str:
+        kind = type(value)
+        if kind is str:
             size += len(value)
-        elif type(value) in (tuple, list, dict, bytes):
+        elif kind is not int and kind is not bool and kind is not float:
             size += value_bytes(value)
     return size
 

@@ -115,7 +115,7 @@ class Sender:
             while len(queue) > limits.queue_items or (self._queued_bytes > limits.queue_bytes and len(queue) > 1):
                 self._queued_bytes -= queue.popleft()[2]
                 dropped += 1
-            full = len(queue) >= max(lane.batch_items, 64) or self._queued_bytes >= limits.body_bytes
+            full = len(queue) >= lane.batch_items or self._queued_bytes >= limits.body_bytes
         if dropped:
             self.stats.dropped_full += dropped
             self._warn_full()

@@ -62,7 +62,7 @@ def test_capture_content_off_keeps_content_in_the_process(server):
     assert set(foreign.attributes) == kept
     assert foreign.events == [("gen_ai.content.prompt", {})]
     tool, call = server.span("execute_tool pay"), server.span("chat m")
-    assert set(tool.attributes) == {"gen_ai.operation.name", "gen_ai.tool.name", "gen_ai.tool.type", "spanhouse.kind"}
+    assert set(tool.attributes) == {"gen_ai.operation.name", "gen_ai.tool.name", "spanhouse.kind"}
     assert set(call.attributes) == {"gen_ai.operation.name", "gen_ai.request.model", "spanhouse.kind"}
     (log,) = server.logs
     assert not log.body.WhichOneof("value")

@@ -57,8 +57,9 @@ def test_a_key_shows_nothing_of_another_project(locked: House, path: str) -> Non
     mine = key_for(locked, "default")
     reply = locked.client.get(f"/api/v1{path}", headers=mine)
     assert reply.status_code in (200, 404)
-    assert SECRET_TRACE not in reply.text
-    assert "secret" not in reply.text.replace(SECRET_TRACE, "")
+    assert "secret" not in reply.text
+    # An error may repeat the id that was asked for.
+    assert reply.status_code == 404 or SECRET_TRACE not in reply.text
     joint = "&" if "?" in path else "?"
     if path != "/projects":
         assert locked.client.get(f"/api/v1{path}{joint}project=other", headers=mine).status_code == 403
@@ -139,6 +140,7 @@ def test_on_loopback_local_host_names_are_answered(house: House, host: str) -> N
         ({"origin": "http://127.0.0.1:4318", "sec-fetch-site": "same-origin"}, 200),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://[bad"}, 403),
         ({"origin": "http://localhost:3000", "sec-fetch-site": "same-site"}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
     ],

@@ -56,7 +56,7 @@ def transform(entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], 
     result = Transformed()
     for entry in entries:
         days = retention_days.get(entry.project_id, 0)
-        decoded = decode(entry.signal, parse(entry.signal, PROTOBUF, entry.body), entry.received_ns)
+        decoded = decode(entry.signal, parse(entry.signal, PROTOBUF, entry.body), entry.received_ns, len(entry.body))
         for raw in decoded.spans:
             key = (entry.project_id, raw.trace_id, raw.span_id)
             earlier = spans.get(key)

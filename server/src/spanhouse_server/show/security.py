@@ -51,8 +51,11 @@ def _is_foreign(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return False
-    own = {request.headers.get("host", ""), request.headers.get("x-forwarded-host", "")}
-    return urlsplit(origin).netloc not in own
+    own = {request.headers.get("host"), request.headers.get("x-forwarded-host")}
+    try:
+        return (urlsplit(origin).netloc or "opaque") not in own
+    except ValueError:
+        return True
 
 
 def _host_name(host: str) -> str:

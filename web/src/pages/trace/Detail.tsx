@@ -91,7 +91,7 @@ function Head({ span, onClose }: { span: SpanDetail; onClose?: () => void }) {
         <h2 class="ellipsis" title={span.name}>
           {span.name || "(no name)"}
         </h2>
-        {span.status_code === "error" && <span class="chip chip-error">{span.error_type || "error"}</span>}
+        {span.status_code === "error" && <span class="chip chip-error" title={span.error_type}>{span.error_type.split(".").pop() || "error"}</span>}
         <span class="grow" />
         <CopyButton text={span.span_id} label="Copy the span id" />
         {onClose && <Button icon="close" label="Close the span" onClick={onClose} />}

@@ -68,7 +68,9 @@ export function TracesPage() {
   });
 
   const columns = useMemo(() => chosenColumns(view.rows, prefs.value.columns[view.rows], state.rows), [view.rows, prefs.value.columns, state.rows]);
-  const facets = <Facets view={view} fields={fields.value} from={state.from} to={state.to} stamp={state.loadedAt} onQuery={(q) => change({ q })} />;
+  // A filter that cannot be read is told once, by the list; nothing else asks with it.
+  const figuresStamp = state.error ? 0 : state.loadedAt;
+  const facets = <Facets view={view} fields={fields.value} from={state.from} to={state.to} stamp={figuresStamp} onQuery={(q) => change({ q })} />;
   const facetsShown = prefs.value.facetsOpen && !narrow;
 
   return (
@@ -95,7 +97,7 @@ export function TracesPage() {
         <Button icon="reload" look="outline" label="Reload (r)" class="reload" onClick={reload} />
         {!narrow && <ColumnMenu view={view} />}
       </div>
-      <Histogram view={view} trim={!place.value.params.has("range")} from={state.from} to={state.to} stamp={state.loadedAt} onRange={(range) => change({ range, live: false })} />
+      <Histogram view={view} trim={!place.value.params.has("range")} from={state.from} to={state.to} stamp={figuresStamp} onRange={(range) => change({ range, live: false })} />
       <div class="traces-body">
         {facetsShown && <aside class="facets-side">{facets}</aside>}
         <section class="list" aria-label="Results">
@@ -153,6 +155,7 @@ interface ResultsProps {
 /** What stands in the list's place when there are no rows to show. */
 function Results({ view, state, slow, onReload, onRange, onClear }: ResultsProps) {
   const noun = view.rows;
+  if (state.error?.code === "bad_query" && state.error.position >= 0) return <p class="page-center muted">The filter above could not be read.</p>;
   if (state.error) {
     return (
       <div class="page-center">

@@ -85,7 +85,7 @@ export const COLUMNS: Column[] = [
     name: "Output",
     track: "minmax(130px, 1.4fr)",
     minWidth: 130,
-    cell: (row) => (row.output ? <Preview text={row.output} /> : row.error && row.errorText ? <span class="ellipsis error-text">{row.errorText}</span> : NONE),
+    cell: (row) => (row.output ? <Preview text={row.output} /> : row.error && row.errorText ? <span class="ellipsis error-text" title={row.errorText}>{row.errorText.split(".").pop()}</span> : NONE),
   },
   {
     id: "tokens",

@@ -116,8 +116,8 @@ def _select_settings(target: Target, memory_mb: int, query_timeout_s: int) -> di
     }
     if target.is_embedded:
         settings["max_memory_usage"] = memory_mb * 1024 * 1024 // 2
-        # Last, since it forbids further changes to itself: reads cannot write, whatever the SQL.
-        settings["readonly"] = 2
+    # Last, since it forbids further changes to itself: reads cannot write, whatever the SQL.
+    settings["readonly"] = 2
     return settings
 
 

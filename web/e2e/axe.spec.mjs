@@ -1,0 +1,44 @@
+/** Every page in both themes, wide and narrow, without serious or critical findings of axe. */
+import axe from "axe-core";
+import { assert, base, run, seeded } from "./lib.mjs";
+
+const PAGES = [
+  ["list", "/traces", ".table-row"],
+  ["spans", "/traces?rows=spans&q=status:error", ".table-row"],
+  ["empty list", "/traces?q=model:none-such", ".notice"],
+  ["bad filter", "/traces?q=colour:red", ".q-fault"],
+  ["trace", `/traces/${seeded.trip}?span=${seeded.trip_chat}`, ".side-output .markdown"],
+  ["attributes", `/traces/${seeded.trip}?span=${seeded.trip_chat}&tab=attributes`, ".attribute-list"],
+  ["raw", `/traces/${seeded.trip}?span=${seeded.trip_chat}&tab=raw`, ".json"],
+  ["failed trace", `/traces/${seeded.failing}`, ".detail-error"],
+  ["missing parents", `/traces/${seeded.orphans}`, ".trace-warning"],
+  ["setup", "/setup", ".arrivals-some"],
+];
+
+await run(
+  async (open) => {
+    const found = [];
+    for (const colorScheme of ["light", "dark"]) {
+      for (const viewport of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
+        const page = await open({ colorScheme, viewport, reducedMotion: "reduce" });
+        const narrow = viewport.width < 760;
+        for (const [name, path, ready] of [...PAGES, ["help", "/traces", ".table-row"]]) {
+          await page.goto(base + path);
+          await page.locator(narrow && name === "failed trace" ? ".wf-row" : ready).first().waitFor();
+          if (name === "help") await page.keyboard.press("?");
+          await page.evaluate(axe.source);
+          const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+          for (const violation of result.violations) {
+            if (violation.impact !== "serious" && violation.impact !== "critical") continue;
+            found.push(`${name}, ${colorScheme}, ${viewport.width}: ${violation.id}: ${violation.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary?.split("\n")[1] ?? ""}`).join(" | ")}`);
+          }
+          const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+          if (wide > 0) found.push(`${name}, ${viewport.width}: the page is ${wide} px too wide`);
+        }
+        await page.context().close();
+      }
+    }
+    assert.deepEqual(found, []);
+  },
+  { allow: /status of 400/ },
+);

@@ -1,0 +1,49 @@
+/** Ten thousand spans: few nodes, quick first rows, quick folding, all of them reachable. */
+import { readFileSync } from "node:fs";
+import { assert, base, run, seeded, until } from "./lib.mjs";
+
+const budgets = JSON.parse(readFileSync(new URL("./budgets.json", import.meta.url), "utf8"));
+
+await run(async (open) => {
+  for (const shape of ["wide", "deep"]) {
+    const page = await open();
+    await page.addInitScript(() => {
+      const fetched = window.fetch;
+      window.fetch = async (...args) => {
+        const reply = await fetched(...args);
+        if (String(args[0]?.url ?? args[0]).includes("/api/v1/traces/")) window.replied ??= performance.now();
+        return reply;
+      };
+      new MutationObserver((_, observer) => {
+        if (!document.querySelector(".wf-row")) return;
+        observer.disconnect();
+        requestAnimationFrame(() => (window.painted = performance.now()));
+      }).observe(document, { childList: true, subtree: true });
+    });
+    await page.goto(`${base}/traces/${seeded[shape]}`);
+    const total = seeded.big_count;
+    await until("all spans", () => page.locator(".waterfall-rows").getAttribute("aria-rowcount"), String(total), 30_000);
+    await page.locator(".detail-head").waitFor();
+    const nodes = await page.evaluate(() => document.querySelectorAll("*").length);
+    const firstRow = await page.evaluate(() => window.painted - window.replied);
+
+    await page.locator(".waterfall-rows").evaluate((box) => box.scrollTo(0, box.scrollHeight));
+    await until("the last row in view", () => page.locator(`.wf-row[aria-rowindex="${total}"]`).count(), 1);
+    const nodesAtEnd = await page.evaluate(() => document.querySelectorAll("*").length);
+
+    const folding = await page.evaluate(async () => {
+      const started = performance.now();
+      document.dispatchEvent(new KeyboardEvent("keydown", { key: "[", bubbles: true }));
+      while (Number(document.querySelector(".waterfall-rows").getAttribute("aria-rowcount")) > 5000) await new Promise((resolve) => setTimeout(resolve, 0));
+      return performance.now() - started;
+    });
+    await page.keyboard.press("]");
+    await until("expanded again", () => page.locator(".waterfall-rows").getAttribute("aria-rowcount"), String(total));
+
+    console.log(JSON.stringify({ shape, nodes, nodes_at_end: nodesAtEnd, first_row_ms: Math.round(firstRow), collapse_all_ms: Math.round(folding) }));
+    assert.ok(nodes <= budgets.dom_nodes_10k_trace && nodesAtEnd <= budgets.dom_nodes_10k_trace, `${nodes} and ${nodesAtEnd} nodes`);
+    assert.ok(firstRow <= budgets.first_row_after_response_10k_ms, `first row after ${firstRow} ms`);
+    assert.ok(folding <= budgets.collapse_all_10k_ms, `collapse all took ${folding} ms`);
+    await page.context().close();
+  }
+});
