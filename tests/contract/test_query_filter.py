@@ -40,7 +40,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnarStore]:
         yield opened
 
 
-def traces(store: ColumnarStore, q: str, window: Window = Window()) -> str:
+ALL = Window()
+
+
+def traces(store: ColumnarStore, q: str, window: Window = ALL) -> str:
     found = list_traces(store, "default", ListQuery(q=q, window=window))["items"]
     return "".join(sorted(item["name"] if len(item["name"]) == 1 else "d" for item in found))
 

@@ -45,6 +45,7 @@ SERVICE_NAME = "service.name"
 SERVICE_VERSION = "service.version"
 
 KIND = "spanhouse.kind"
+#: Arguments and results: a text as it is, anything else as JSON.
 INPUT = "spanhouse.input"
 OUTPUT = "spanhouse.output"
 TAGS = "spanhouse.tags"

@@ -82,7 +82,7 @@ class Call:
                 documents = to_documents(result)
                 if documents is not None:
                     return {a.DOCUMENTS: to_json(documents)}
-            return {self.described.output_key: to_json(result)}
+            return {self.described.output_key: to_text(result)}
         except Exception as error:
             warn_rarely("output", "the result of %s could not be recorded: %s", self.name, type(error).__name__)
             return None
@@ -92,7 +92,7 @@ def llm_output(result: Any, capture: bool) -> dict[str, Any]:
     """Return the attributes of a model's answer, or its plain JSON where its shape is unknown."""
     found = response_attributes(result, capture)
     if capture and a.OUTPUT_MESSAGES not in found:
-        found[a.OUTPUT] = to_json(result)
+        found[a.OUTPUT] = to_text(result)
     return found
 
 

@@ -93,7 +93,7 @@ class Span:
         """Record what went in; for tools these are the arguments, for retrievers a text is the query."""
         if not self._wants_content():
             return
-        found = {self._kind.input_key: to_json(value)}
+        found = {self._kind.input_key: to_text(value)}
         if self._kind.kind == "retriever" and isinstance(value, str):
             found[a.QUERY_TEXT] = to_text(value)
         self._set(found)
@@ -104,7 +104,7 @@ class Span:
             return
         documents = to_documents(value) if self._kind.kind == "retriever" else None
         self._set(
-            {a.DOCUMENTS: to_json(documents)} if documents is not None else {self._kind.output_key: to_json(value)}
+            {a.DOCUMENTS: to_json(documents)} if documents is not None else {self._kind.output_key: to_text(value)}
         )
 
     def set_error(self, error: BaseException | str) -> None:
@@ -139,7 +139,7 @@ class LlmCall(Span):
         """Record the messages sent: a text, or messages in OpenAI's, Anthropic's or OTel's form."""
         if self._wants_content():
             messages = to_messages(value)
-            self._set({a.INPUT_MESSAGES: to_json(messages)} if messages else {a.INPUT: to_json(value)})
+            self._set({a.INPUT_MESSAGES: to_json(messages)} if messages else {a.INPUT: to_text(value)})
 
     def set_output(self, value: Any) -> None:
         """Record the answer: a text, a message, or a client library's response with model and usage."""
@@ -201,7 +201,7 @@ def span(
     described = _core.describe(kind, str(name))
     made = Span(described, attributes, start_time_ns)
     if input is not None and STATE.capture:
-        made._attributes[described.input_key] = to_json(input)
+        made._attributes[described.input_key] = to_text(input)
         if described.kind == "retriever" and isinstance(input, str):
             made._attributes[a.QUERY_TEXT] = to_text(input)
     return made

@@ -49,7 +49,7 @@ class Collected:
         if self.count == 0:
             return None
         if self._all_text:
-            return to_json("".join(self._items))
+            return to_text("".join(self._items))
         return to_json(self._items + (["…"] if self.count > len(self._items) else []))
 
     def model_attributes(self, capture: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from decimal import Decimal
 
 import orjson
@@ -62,10 +63,8 @@ def test_forged_cursors_are_refused(values: object) -> None:
 
 @given(st.text(max_size=80))
 def test_any_text_is_a_cursor_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(BadQuery):
         decode_cursor(text, 3)
-    except BadQuery:
-        pass
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=5))

@@ -49,8 +49,9 @@ class Received:
     scope: str
 
     def json(self, key: str) -> Any:
-        """Return an attribute that holds JSON, decoded."""
-        return json.loads(self.attributes[key])
+        """Return an attribute decoded from JSON, or the text itself."""
+        text = self.attributes[key]
+        return json.loads(text) if text[:1] in '{["0123456789ntf-' else text
 
 
 @dataclass

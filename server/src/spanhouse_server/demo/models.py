@@ -41,9 +41,14 @@ MODELS = {
 class ModelOverloadedError(RuntimeError):
     """The provider answers 529 or 429: try another model or later."""
 
+    # Shown as `error.type`; the sample application is called by its own name there.
+    __module__ = "support_desk"
+
 
 class ModelUnavailableError(RuntimeError):
     """The provider cannot be reached at all."""
+
+    __module__ = "support_desk"
 
 
 def count_tokens(value: Any) -> int:

@@ -19,7 +19,11 @@ DEFAULT_HOURS = 6.0
 FLUSH_TIMEOUT_S = 30.0
 #: A conversation's turns stay within this, so the last ones still end in the past.
 _LONGEST_VISIT_S = 420
-_HOUSEHOLDS = ("", ".2", ".3", ".4", ".5")
+#: Customers of the second time around; later ones are these again.
+_MORE_CUSTOMERS = (
+    "hana.kim", "pedro.silva", "julia.kowalska", "omar.haddad", "emma.larsson", "liam.murphy", "chiara.bruno",
+    "samuel.okeke", "anna.schmidt", "yusuf.demir", "clara.dubois", "mateo.garcia", "nina.petrova", "ravi.sharma",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class Summary:
         """Return the summary in a few lines."""
         dropped = f" {self.items_dropped} were refused or dropped." if self.items_dropped else ""
         return (
-            f"Sent {self.traces} traces of {self.sessions} conversations with {self.users} customers, "
-            f"{self.failed_turns} of them failed on purpose ({self.items_sent} spans and scores).{dropped}\n"
+            f"Sent {self.traces} traces of {self.sessions} conversations with {self.users} customers: "
+            f"{self.items_sent} spans and scores, {self.failed_turns} failed on purpose.{dropped}\n"
             f"See them at {self.endpoint}/"
         )
 
@@ -104,15 +108,16 @@ def _visits(traces: int, hours: float, chance: random.Random) -> Iterator[Visit]
     turns = 0
     while turns < traces:
         script = CONVERSATIONS[len(scripts) % len(CONVERSATIONS)]
-        scripts.append((script, _HOUSEHOLDS[len(scripts) // len(CONVERSATIONS) % len(_HOUSEHOLDS)]))
+        again = len(scripts) - len(CONVERSATIONS)
+        scripts.append((script, script.user if again < 0 else _MORE_CUSTOMERS[again % len(_MORE_CUSTOMERS)]))
         turns += len(script.turns)
     window_s = max(hours * 3600 - _LONGEST_VISIT_S, 1.0)
     ages_s = sorted((_LONGEST_VISIT_S + window_s * chance.random() ** 1.5 for _ in scripts), reverse=True)
     latest_ns = now_ns()
-    for (script, suffix), age_s in zip(scripts, ages_s, strict=True):
+    for (script, user), age_s in zip(scripts, ages_s, strict=True):
         # Ids are new in every run, as a second run is other traffic, not the same again.
         session = f"s-{random.SystemRandom().getrandbits(40):010x}"
-        yield visit(script, session, script.user + suffix, latest_ns - int(age_s * NS_PER_S), chance)
+        yield visit(script, session, user, latest_ns - int(age_s * NS_PER_S), chance)
 
 
 def _check_reachable(endpoint: str) -> None:

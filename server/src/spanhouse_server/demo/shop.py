@@ -83,6 +83,8 @@ TOOLS = {
 class CarrierTimeoutError(TimeoutError):
     """The carrier's tracking service does not answer."""
 
+    __module__ = "support_desk"
+
 
 @dataclass(frozen=True)
 class ToolUse:

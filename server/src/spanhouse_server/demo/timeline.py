@@ -28,11 +28,17 @@ class Timeline:
         """Let between ``low`` and ``high`` seconds pass."""
         self.now_ns += int(self.chance.uniform(low, high) * NS_PER_S)
 
+    def _think(self) -> None:
+        """Let some microseconds pass, as code takes them: a child starts after its parent."""
+        self.now_ns += self.chance.randint(20_000, 90_000)
+
     @contextmanager
     def during(self, span: AnySpan) -> Iterator[AnySpan]:
         """Enter ``span`` and end it at the time this clock shows when the block is left."""
         with span as entered:
+            self._think()
             try:
                 yield entered
             finally:
                 entered.end_time_ns = self.now_ns
+                self._think()

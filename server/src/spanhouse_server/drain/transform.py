@@ -14,7 +14,7 @@ from spanhouse_server.decode import decode, parse
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.model.raw import RawLog, RawMetricPoint, RawSpan
 from spanhouse_server.model.span import Span
-from spanhouse_server.normalise import is_genai_log, normalise
+from spanhouse_server.normalise import is_genai_log, normalise, redact_attributes, redact_log
 from spanhouse_server.normalise.settle import settle
 from spanhouse_server.spool.contract import SpoolEntry
 from spanhouse_server.store import rows
@@ -103,7 +103,8 @@ def prepare_trace(project_id: str, facts: list[SpanFacts], settle_version: int) 
 
 def _log_rows(entry: SpoolEntry, days: int, logs: list[RawLog], result: Transformed) -> list[dict[str, object]]:
     made = []
-    for log in logs:
+    for received in logs:
+        log = redact_log(received)
         genai = bool(log.trace_id) and is_genai_log(log)
         if genai:
             result.genai_log_traces.add((entry.project_id, log.trace_id))
@@ -112,4 +113,9 @@ def _log_rows(entry: SpoolEntry, days: int, logs: list[RawLog], result: Transfor
 
 
 def _point_rows(entry: SpoolEntry, days: int, points: list[RawMetricPoint]) -> list[dict[str, object]]:
-    return [rows.point_row(entry.project_id, entry.received_ns, days, point) for point in points]
+    made = []
+    for point in points:
+        point.attributes = redact_attributes(point.attributes)
+        point.resource = redact_attributes(point.resource)
+        made.append(rows.point_row(entry.project_id, entry.received_ns, days, point))
+    return made

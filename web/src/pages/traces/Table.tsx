@@ -88,7 +88,7 @@ export function Table(props: Props) {
       return;
     }
     const box = element.current!.getBoundingClientRect();
-    const cell = target.getBoundingClientRect();
+    const cell = (target.closest(".cell") ?? target).getBoundingClientRect();
     const right = Math.min(cell.right, box.right - 4);
     setHot({ field: target.dataset.field!, value: target.dataset.value!, top: cell.top - box.top, right: box.right - right, height: cell.height });
   };

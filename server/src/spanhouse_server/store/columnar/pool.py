@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,14 +19,27 @@ from spanhouse_server.errors import StoreUnavailable
 CLOSE_WAIT_S = 30.0
 
 
+class _Waiter:
+    """A thread in the queue; ``client`` is set when one was handed to it."""
+
+    def __init__(self) -> None:
+        self.called = threading.Event()
+        self.client: Client | None = None
+
+
 class ClientPool:
-    """Hands out clients, making them when needed, at most ``size`` of them."""
+    """Hands out clients, making them when needed, at most ``size`` of them, first come first served.
+
+    Without the queue a busy thread would take back the client it just gave before any waiting
+    thread woke up.
+    """
 
     def __init__(self, make: Callable[[], Client], size: int, wait_s: float) -> None:
         self._make = make
         self._size = size
         self._wait_s = wait_s
         self._idle: list[Client] = []
+        self._waiters: deque[_Waiter] = deque()
         self._made = 0
         self._closed = False
         self._changed = threading.Condition()
@@ -41,8 +55,8 @@ class ClientPool:
 
     def _take(self) -> Client:
         deadline = time.monotonic() + self._wait_s
-        with self._changed:
-            while True:
+        while True:
+            with self._changed:
                 if self._closed:
                     raise StoreUnavailable("the columnar store is closed")
                 if self._idle:
@@ -50,33 +64,51 @@ class ClientPool:
                 if self._made < self._size:
                     self._made += 1
                     break
-                if not self._changed.wait(deadline - time.monotonic()):
+                waiter = _Waiter()
+                self._waiters.append(waiter)
+            waiter.called.wait(max(0.0, deadline - time.monotonic()))
+            with self._changed:
+                if waiter.client is not None:
+                    return waiter.client
+                if not waiter.called.is_set():
+                    self._waiters.remove(waiter)
                     raise StoreUnavailable("the columnar store is busy", "try again in some seconds")
         try:
             return self._make()
         except BaseException:
             with self._changed:
                 self._made -= 1
-                self._changed.notify()
+                self._call_next(None)
+                self._changed.notify_all()
             raise
 
     def _give(self, client: Client) -> None:
         with self._changed:
             if not self._closed:
-                self._idle.append(client)
+                if not self._call_next(client):
+                    self._idle.append(client)
+                return
+        client.close()
+        with self._changed:
+            self._made -= 1
             self._changed.notify_all()
-        if self._closed:
-            client.close()
-            with self._changed:
-                self._made -= 1
-                self._changed.notify_all()
+
+    def _call_next(self, client: Client | None) -> bool:
+        """Wake the first in the queue, with a client or to look again; tell whether there was one."""
+        if not self._waiters:
+            return False
+        waiter = self._waiters.popleft()
+        waiter.client = client
+        waiter.called.set()
+        return True
 
     def close(self) -> None:
         """Close idle clients now and wait for the others to come back."""
         with self._changed:
             self._closed = True
             idle, self._idle = self._idle, []
-            self._changed.notify_all()
+            while self._call_next(None):
+                pass
         for client in idle:
             client.close()
         with self._changed:
