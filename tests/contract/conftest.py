@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,20 +42,21 @@ def columnar(open_store: OpenColumnar) -> Iterator[ColumnarStore]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a real Postgres for the session."""
-    folder = tmp_path_factory.mktemp("postgres")
+def postgres_url() -> Iterator[str]:
+    """Run a real Postgres for the session.
+
+    Not in pytest's own folder: that is closed to the user ``postgres``.
+    """
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
     initdb = str(programs / "initdb") if programs else shutil.which("initdb")
     if not initdb:
         pytest.fail("these tests need PostgreSQL: apt-get install postgresql")
     pg_ctl = str(Path(initdb).with_name("pg_ctl"))
+    folder = Path(tempfile.mkdtemp(prefix="spanhouse-postgres-"))
     as_user: list[str] = []
     if os.geteuid() == 0:
         # Postgres refuses to run as root.
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        for part in [folder, *folder.parents][:3]:
-            part.chmod(0o755)
         shutil.chown(folder, "postgres", "postgres")
     data, log = folder / "data", folder / "log"
     port = _free_port()
@@ -74,6 +76,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )  # fmt: skip
     yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
     run(pg_ctl, "-D", str(data), "-m", "immediate", "-w", "stop")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:

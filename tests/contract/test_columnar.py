@@ -264,6 +264,36 @@ def test_a_slow_read_is_cut_off(columnar: ColumnarStore) -> None:
     assert time.monotonic() - begun < 8
 
 
+def test_a_read_cut_off_leaves_nothing_to_the_next(open_store: Callable[[], ColumnarStore]) -> None:
+    """The embedded engine keeps rows of a cut-off read in its handle; no later read may see them."""
+    store = open_store()
+    store.migrate()
+    wrong: list[object] = []
+    cut_off = 0
+
+    def read(seed: int) -> None:
+        nonlocal cut_off
+        for n in range(40):
+            size = 200_000 + (seed * 40 + n) * 1_000
+            sql = f"SELECT count() AS n, max(sipHash64(number)) AS m FROM numbers({size}) SETTINGS max_execution_time = 0.02"
+            try:
+                found = store.select(sql)
+            except QueryTimeout:
+                cut_off += 1
+                continue
+            if [row["n"] for row in found] != [size]:
+                wrong.append((size, found))
+
+    readers = [threading.Thread(target=read, args=(seed,)) for seed in range(6)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    store.close()
+    assert wrong == []
+    assert cut_off
+
+
 def test_reads_do_not_hold_up_inserts(columnar: ColumnarStore) -> None:
     stop = threading.Event()
     faults: list[BaseException] = []
@@ -272,7 +302,7 @@ def test_reads_do_not_hold_up_inserts(columnar: ColumnarStore) -> None:
     def read() -> None:
         try:
             while not stop.is_set():
-                columnar.select("SELECT count(), max(sipHash64(number)) FROM numbers(20000000)")
+                columnar.select("SELECT count(), max(sipHash64(number)) FROM numbers(2000000)")
                 columnar.facts([("race", TRACE)])
         except BaseException as error:
             faults.append(error)

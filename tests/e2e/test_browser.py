@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from tests.server import Server, running
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 BUILD = WEB.parent / "server/src/spanhouse_server/_web/index.html"
+TIMEOUT_S = 180
 KEY = "secret-admin-key-of-the-tests"
 
 
@@ -27,18 +30,25 @@ def run_spec(name: str, server: Server, seeded: dict[str, Any], **env: str) -> s
     assert BUILD.exists(), "the page is not built: run `make web`"
     chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
     assert Path(chromium).exists(), f"no Chromium at {chromium}: install it, or set CHROMIUM to its path"
-    done = subprocess.run(
+    process = subprocess.Popen(
         [node, f"e2e/{name}.spec.mjs"],
         cwd=WEB,
         env=os.environ
         | {"SPANHOUSE_URL": server.url, "SPANHOUSE_SEEDED": json.dumps(seeded), "CHROMIUM": chromium}
         | env,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=280,
+        start_new_session=True,
     )
-    assert done.returncode == 0, f"{name}\n{done.stdout}{done.stderr}\n" + "".join(server.output[-20:])
-    return done.stdout
+    try:
+        report, _ = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        # The browser belongs to the journey's process group: nothing of it may outlive the test.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, f"{name}\n{report}\n" + "".join(server.output[-20:])
+    return report
 
 
 @pytest.fixture(scope="module")

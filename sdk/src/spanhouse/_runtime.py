@@ -27,7 +27,8 @@ EXIT_TIMEOUT_S = 5.0
 #: flattened form would lose its model and session first.
 SPAN_ATTRIBUTE_LIMIT = 10_000
 
-_lock = threading.Lock()
+# Re-entrant: a signal handler may call `shutdown` while `init` or `shutdown` runs on the same thread.
+_lock = threading.RLock()
 _hooked_providers: list[Any] = []
 _own_provider: list[TracerProvider] = []
 
@@ -223,3 +224,13 @@ def shutdown(timeout_s: float = EXIT_TIMEOUT_S) -> bool:
 
 def _at_exit() -> None:
     shutdown(EXIT_TIMEOUT_S)
+
+
+def _new_lock_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    # Another thread of the parent may have held it.
+    os.register_at_fork(after_in_child=_new_lock_in_child)

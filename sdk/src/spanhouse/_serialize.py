@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import datetime
 import decimal
@@ -167,17 +168,17 @@ class _Reducer:
         return self._foreign(value, depth)
 
     def _foreign(self, value: Any, depth: int) -> Any:
-        for method, arguments in (("model_dump", {"mode": "json"}), ("dict", {}), ("to_dict", {})):
-            # Looked up on the class: mocks and proxies answer to any name on the instance.
-            if callable(getattr(type(value), method, None)):
-                try:
-                    dumped = getattr(value, method)(**arguments)
-                except Exception:  # noqa: S112, PERF203 - a broken dump is no reason to lose the value
-                    continue
-                if isinstance(dumped, (Mapping, list, tuple, str)):
-                    return self.reduce(dumped, depth)
-        if hasattr(value, "shape") and hasattr(value, "dtype"):
+        # Looked up on the class: mocks, proxies and lazy objects answer to any name on the instance.
+        kind = type(value)
+        if hasattr(kind, "shape"):
             return self._array(value, depth)
+        dump, arguments = getattr(kind, "model_dump", None), {"mode": "json"}
+        if dump is None and hasattr(kind, "__fields__"):
+            dump, arguments = getattr(kind, "dict", None), {}
+        if callable(dump):
+            # A broken dump is no reason to lose the value.
+            with contextlib.suppress(Exception):
+                return self.reduce(dump(value, **arguments), depth)
         if isinstance(value, Sequence):
             return self._items(value, depth)
         if isinstance(value, Iterator):
@@ -194,7 +195,8 @@ class _Reducer:
         if math.prod(shape) <= _SMALL_ARRAY and type(value).__module__.partition(".")[0] == "numpy":
             return self.reduce(value.tolist(), depth)
         # Larger arrays are weights or vectors no person reads, and other libraries' may lie on a device.
-        return f"<{_type_name(value)} shape={shape} dtype={value.dtype}>"
+        dtype = getattr(value, "dtype", None)
+        return f"<{_type_name(value)} shape={shape}{f' dtype={dtype}' if dtype is not None else ''}>"
 
     def _pairs(self, pairs: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}

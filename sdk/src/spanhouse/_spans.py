@@ -81,8 +81,8 @@ class Span:
         return self._span.is_recording()
 
     def set_attribute(self, key: str, value: Any) -> None:
-        """Set one attribute; what OpenTelemetry does not know becomes JSON."""
-        self._set({key: value if isinstance(value, (str, bool, int, float)) else to_json(value)})
+        """Set one attribute: a text, number, boolean or list of these; anything else becomes JSON."""
+        self._set({key: _attribute_value(value)})
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set several attributes."""
@@ -187,6 +187,14 @@ class LlmCall(Span):
         self._set({a.TIME_TO_FIRST_CHUNK_S: self._first_token_s, a.REQUEST_STREAM: True})
 
 
+def _attribute_value(value: Any) -> Any:
+    if isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, (list, tuple)) and value and all(type(item) is type(value[0]) for item in value):
+        return list(value) if isinstance(value[0], (str, bool, int, float)) else to_json(value)
+    return to_json(value)
+
+
 def span(
     name: str,
     kind: str = "span",
@@ -228,7 +236,7 @@ def llm_call(
     if provider:
         found[a.PROVIDER] = str(provider)
     for name, value in (parameters or {}).items():
-        found[a.REQUEST_PREFIX + name] = value if isinstance(value, (str, bool, int, float)) else to_json(value)
+        found[a.REQUEST_PREFIX + name] = _attribute_value(value)
     if STATE.capture:
         as_messages = to_messages(messages)
         if as_messages:

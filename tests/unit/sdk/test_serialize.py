@@ -84,6 +84,18 @@ def test_values(value, expected):
     assert json.loads(text) == expected
 
 
+def test_large_frames_are_not_walked():
+    class Frame:
+        shape = (10**6, 20)
+
+        def to_dict(self):
+            raise AssertionError("would copy a million rows")
+
+        model_dump = to_dict
+
+    assert json.loads(to_json({"frame": Frame()})) == {"frame": "<Frame shape=(1000000, 20)>"}
+
+
 def test_hostile_objects():
     class Hostile:
         def __repr__(self):
@@ -96,8 +108,8 @@ def test_hostile_objects():
         def items(self):
             raise RuntimeError("no")
 
-    assert json.loads(to_json(Hostile())) == "<unserialisable Hostile>"
-    assert json.loads(to_json([1, Hostile()])) == [1, "<unserialisable Hostile>"]
+    assert json.loads(to_json(Hostile())) == "<unprintable Hostile>"
+    assert json.loads(to_json([1, Hostile()])) == [1, "<unprintable Hostile>"]
     assert json.loads(to_json(HostileMapping(a=1))) == "<unserialisable HostileMapping>"
 
 

@@ -58,6 +58,7 @@ def test_a_span_by_hand(recorded):
         search.set_input("return policy")
         search.set_output([{"id": 7, "score": 0.9, "text": "30 days", "lang": "en"}, ("late", 0.1)])
         search.set_attribute("shop.shelf", {"row": 3})
+        search.set_attribute("shop.sizes", ["S", "M"])
     with spanhouse.span("pay", kind="tool", input={"amount": 3}) as pay:
         pay.set_output("ok")
         pay.set_error("declined")
@@ -69,6 +70,7 @@ def test_a_span_by_hand(recorded):
         {"content": "late", "score": 0.1},
     ]
     assert found.json("shop.shelf") == {"row": 3}
+    assert found.attributes["shop.sizes"] == ["S", "M"]
     paid = recorded.span("execute_tool pay")
     assert paid.json("gen_ai.tool.call.arguments") == {"amount": 3}
     assert (paid.status, paid.message) == (2, "declined")

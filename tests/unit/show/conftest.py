@@ -24,7 +24,7 @@ from tests.stored import Keeper, chat_trace, columnar
 ADMIN = "admin-key-for-the-tests"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnarStore]:
     with columnar(tmp_path_factory.mktemp("columnar")) as opened:
         keeper = Keeper(opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -81,6 +82,10 @@ def test_errors_have_one_shape(house: House, path: str, status: int, code: str) 
     assert set(error) <= {"code", "message", "hint", "position", "length", "details"}
 
 
+def test_the_api_root_is_json_too(house: House) -> None:
+    assert house.client.get("/api").json()["error"]["code"] == "not_found"
+
+
 def test_wrong_methods_are_405_with_what_is_allowed(house: House) -> None:
     reply = house.client.request("PATCH", "/api/v1/traces")
     assert reply.status_code == 405
@@ -120,7 +125,7 @@ def test_scores_are_stored_once_per_id(house: House) -> None:
 )
 def test_scores_that_make_no_sense_are_refused(house: House, change: dict[str, Any]) -> None:
     body = {"trace_id": A, "name": "thumb", "value": 1.0} | change
-    text = __import__("json").dumps(body)
+    text = json.dumps(body)
     reply = house.client.post("/api/v1/scores", content=text, headers={"content-type": "application/json"})
     assert reply.status_code == 400, reply.text
     assert reply.json()["error"]["details"]

@@ -75,6 +75,8 @@ export function CopyButton({ text, label = "Copy", children, look }: { text: str
 interface PopoverProps {
   trigger: (open: boolean) => ComponentChildren;
   label: string;
+  /** The trigger shows text, which is its name then. */
+  textual?: boolean;
   align?: "start" | "end";
   look?: "plain" | "outline";
   class?: string;
@@ -82,7 +84,7 @@ interface PopoverProps {
 }
 
 /** A button that opens a small panel below itself; Esc and a click elsewhere close it. */
-export function Popover({ trigger, label, align = "start", look = "outline", class: className, children }: PopoverProps) {
+export function Popover({ trigger, label, textual = false, align = "start", look = "outline", class: className, children }: PopoverProps) {
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
@@ -108,7 +110,7 @@ export function Popover({ trigger, label, align = "start", look = "outline", cla
   };
   return (
     <div class={`popover-place ${className ?? ""}`} ref={box} onKeyDown={keys}>
-      <button ref={button} type="button" class={`btn btn-${look}`} aria-expanded={open} aria-controls={id} aria-label={label} title={label} onClick={() => setOpen(!open)}>
+      <button ref={button} type="button" class={`btn btn-${look}`} aria-expanded={open} aria-controls={open ? id : undefined} aria-label={textual ? undefined : label} title={label} onClick={() => setOpen(!open)}>
         {trigger(open)}
       </button>
       {open && (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import spanhouse
 from spanhouse_server.demo import models
@@ -37,7 +38,7 @@ class Visit:
     session: str
     user: str
     timeline: Timeline
-    history: list[dict[str, str]]
+    history: list[dict[str, Any]]
 
 
 def visit(script: Conversation, session: str, user: str, start_ns: int, chance: random.Random) -> Visit:
@@ -113,7 +114,7 @@ def _retrieve(timeline: Timeline, turn: Turn) -> list[dict[str, object]]:
 def _agent(at: Visit, turn: Turn, sources: list[dict[str, object]]) -> str:
     timeline = at.timeline
     pages = "\n\n".join(f"[{page['id']}] {page['content']}" for page in sources)
-    messages: list[dict[str, object]] = [
+    messages: list[dict[str, Any]] = [
         *at.history,
         {"role": "user", "content": f"{turn.question}\n\nHelp pages:\n{pages}"},
     ]
@@ -137,7 +138,11 @@ def _agent(at: Visit, turn: Turn, sources: list[dict[str, object]]) -> str:
         for number, use in enumerate(turn.tools):
             call_id = f"call_{at.session[-4:]}{len(at.history)}{number}"
             function = {"name": use.name, "arguments": json.dumps(use.arguments)}
-            request = {"role": "assistant", "content": "", "tool_calls": [{"id": call_id, "function": function}]}
+            request: dict[str, Any] = {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"id": call_id, "function": function}],
+            }
             models.call(timeline, model, messages, request, system=ANSWER_SYSTEM, tools=tools)
             result = _use(timeline, use)
             messages += [request, {"role": "tool", "tool_call_id": call_id, "content": json.dumps(result)}]

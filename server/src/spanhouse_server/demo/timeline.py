@@ -35,10 +35,10 @@ class Timeline:
     @contextmanager
     def during(self, span: AnySpan) -> Iterator[AnySpan]:
         """Enter ``span`` and end it at the time this clock shows when the block is left."""
-        with span as entered:
+        with span:
             self._think()
             try:
-                yield entered
+                yield span
             finally:
-                entered.end_time_ns = self.now_ns
+                span.end_time_ns = self.now_ns
                 self._think()

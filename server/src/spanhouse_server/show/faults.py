@@ -15,7 +15,6 @@ from spanhouse_server.show.replies import error_reply, plain_error
 
 log = logging.getLogger("spanhouse.show")
 
-API_PREFIX = "/api/"
 _BY_STATUS = {
     404: ("not_found", "no such path", "the paths are listed at /api/v1/openapi.json"),
     405: ("method_not_allowed", "this path does not take that method", "see /api/v1/openapi.json"),
@@ -41,12 +40,16 @@ def _ours(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     fault = cast("RequestValidationError", error)
-    if not request.url.path.startswith(API_PREFIX):
+    if not _is_api(request):
         return await request_validation_exception_handler(request, fault)
     details = [_detail(item) for item in fault.errors()[:MAX_DETAILS]]
     first = details[0] if details else {"where": "request", "message": "invalid"}
     message = f"{first['where']}: {first['message']}"
     return plain_error(400, "bad_request", message, "see /api/v1/openapi.json", details=details)
+
+
+def _is_api(request: Request) -> bool:
+    return f"{request.url.path}/".startswith("/api/")
 
 
 def _detail(item: dict[str, Any]) -> dict[str, str]:
@@ -57,7 +60,7 @@ def _detail(item: dict[str, Any]) -> dict[str, str]:
 
 async def _http(request: Request, error: Exception) -> Response:
     fault = cast("HTTPException", error)
-    if not request.url.path.startswith(API_PREFIX):
+    if not _is_api(request):
         return await http_exception_handler(request, fault)
     code, message, hint = _BY_STATUS.get(fault.status_code, ("bad_request", str(fault.detail), ""))
     reply = plain_error(fault.status_code, code, message, hint)

@@ -120,6 +120,15 @@ class Access:
             raise
         with self._lock:
             if len(cache) >= MAX_CACHED:
-                cache.clear()
+                _make_room(cache)
             cache[name] = _Known(value, now_s)
         return value
+
+
+def _make_room(cache: dict[str, _Known]) -> None:
+    """Drop what was not found, then the older half: guesses must not push known senders out."""
+    for name in [name for name, known in cache.items() if known.value is None]:
+        del cache[name]
+    if len(cache) >= MAX_CACHED:
+        for name in sorted(cache, key=lambda name: cache[name].read_s)[: len(cache) // 2]:
+            del cache[name]

@@ -256,7 +256,10 @@ def money(amount: Decimal | None) -> Decimal | None:
         return None
     if not amount.is_finite() or not -_MONEY_LIMIT < amount < _MONEY_LIMIT:
         return None
-    return amount if amount.same_quantum(_PICO_USD) else amount.quantize(_PICO_USD, context=_WIDE)
+    if amount.same_quantum(_PICO_USD):
+        return amount
+    rounded = amount.quantize(_PICO_USD, context=_WIDE)
+    return rounded if abs(rounded) < _MONEY_LIMIT else None
 
 
 def _money_text(amount: Decimal | None) -> str | None:

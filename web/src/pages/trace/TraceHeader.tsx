@@ -3,6 +3,7 @@ import type { TraceDetail } from "../../api/client";
 import { formatCount, formatDuration, formatExact, formatFull, formatScore, formatUsdFine, plural } from "../../state/format";
 import { condition } from "../../state/query";
 import { viewHref } from "../../state/view";
+import { NARROW, useMedia } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { Button, CopyButton } from "../../ui/kit";
 import { StatusMark } from "../traces/columns";
@@ -17,6 +18,8 @@ interface Props {
 }
 
 export function TraceHeader({ trace, loading, loaded, onReload, onCopyLink, onBack }: Props) {
+  // There the figures scroll sideways, which must work with the keyboard too.
+  const narrow = useMedia(NARROW);
   const failed = trace.error_count > 0 || trace.status_code === "error";
   return (
     <header class="trace-head">
@@ -35,7 +38,7 @@ export function TraceHeader({ trace, loading, loaded, onReload, onCopyLink, onBa
         <Button icon="reload" look="outline" label="Reload (r)" onClick={onReload} />
         <Button icon="link" look="outline" label="Copy link (y)" onClick={onCopyLink} />
       </div>
-      <dl class="stats">
+      <dl class="stats" tabIndex={narrow ? 0 : undefined}>
         <Stat name="Started">
           <time dateTime={trace.start_time}>{formatFull(trace.start_time)}</time>
         </Stat>

@@ -13,6 +13,7 @@ export function RangePicker({ range, onPick }: { range: string; onPick: (range: 
       {bounded && <Button icon="left" look="outline" label="Back by this range" onClick={() => onPick(stepRange(range, -1, Date.now()))} class="range-step" />}
       <Popover
         label="Time range (t)"
+        textual
         align="end"
         class="range-menu"
         trigger={() => (

@@ -19,6 +19,7 @@ from spanhouse_server.show.schemas.admin import (
     ProjectItem,
     ProjectList,
 )
+from spanhouse_server.show.schemas.common import ErrorReply
 from spanhouse_server.store.contract import ApiKey, Project
 
 router = APIRouter(tags=["projects and keys"])
@@ -36,7 +37,12 @@ def get_projects(request: Request, context: Context) -> JsonReply:
 
 
 @router.post(
-    "/projects", operation_id="createProject", response_model=ProjectItem, status_code=201, dependencies=[Admin]
+    "/projects",
+    operation_id="createProject",
+    response_model=ProjectItem,
+    status_code=201,
+    responses={409: {"model": ErrorReply, "description": "The project exists already."}},
+    dependencies=[Admin],
 )
 def post_project(context: Context, body: ProjectInput) -> JsonReply:
     """Create a project. Needs the admin key where keys are required."""

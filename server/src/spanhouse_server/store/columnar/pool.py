@@ -32,10 +32,16 @@ class ClientPool:
 
     Without the queue a busy thread would take back the client it just gave before any waiting
     thread woke up.
+
+    With ``discard_failed`` a client whose statement failed is closed instead of used again. The
+    embedded engine needs this: a read that was cut off (time limit) can leave its rows in the
+    handle's output, and they then come out in front of the next statement's, which may be another
+    tenant's.
     """
 
-    def __init__(self, make: Callable[[], Client], size: int, wait_s: float) -> None:
+    def __init__(self, make: Callable[[], Client], size: int, wait_s: float, *, discard_failed: bool) -> None:
         self._make = make
+        self._discard_failed = discard_failed
         self._size = size
         self._wait_s = wait_s
         self._idle: list[Client] = []
@@ -50,8 +56,10 @@ class ClientPool:
         client = self._take()
         try:
             yield client
-        finally:
-            self._give(client)
+        except BaseException:
+            self._give(client, failed=True)
+            raise
+        self._give(client)
 
     def _take(self) -> Client:
         deadline = time.monotonic() + self._wait_s
@@ -82,15 +90,16 @@ class ClientPool:
                 self._changed.notify_all()
             raise
 
-    def _give(self, client: Client) -> None:
+    def _give(self, client: Client, *, failed: bool = False) -> None:
         with self._changed:
-            if not self._closed:
+            if not self._closed and not (failed and self._discard_failed):
                 if not self._call_next(client):
                     self._idle.append(client)
                 return
         client.close()
         with self._changed:
             self._made -= 1
+            self._call_next(None)
             self._changed.notify_all()
 
     def _call_next(self, client: Client | None) -> bool:

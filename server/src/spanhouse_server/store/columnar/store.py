@@ -55,10 +55,16 @@ class ClickHouseStore:
             insert_settings["distributed_foreground_insert"] = 1
         select_settings = _select_settings(target, memory_mb, query_timeout_s)
         self._inserts = ClientPool(
-            lambda: target.client(insert_settings, INSERT_TIMEOUT_S), INSERT_CLIENTS, INSERT_TIMEOUT_S
+            lambda: target.client(insert_settings, INSERT_TIMEOUT_S),
+            INSERT_CLIENTS,
+            INSERT_TIMEOUT_S,
+            discard_failed=target.is_embedded,
         )
         self._selects = ClientPool(
-            lambda: target.client(select_settings, query_timeout_s + 5), SELECT_CLIENTS, query_timeout_s
+            lambda: target.client(select_settings, query_timeout_s + 5),
+            SELECT_CLIENTS,
+            query_timeout_s,
+            discard_failed=target.is_embedded,
         )
 
     def migrate(self) -> list[str]:
