@@ -370,9 +370,9 @@ export interface paths {
         };
         /**
          * Get Traces
-         * @description List traces. Sorts: start_time (newest first by default), duration, cost, tokens, errors; `-` for ascending reversed.
+         * @description List traces, newest first by default.
          *
-         *     `sort=cost` lists ascending, `sort=-cost` descending.
+         *     Sorts: start_time, duration, cost, tokens, errors, spans; `cost` ascending, `-cost` descending.
          */
         get: operations["listTraces"];
         put?: never;
@@ -2776,6 +2776,15 @@ export interface operations {
             };
             /** @description No such thing in this project. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The project exists already. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { findSpans, nextMatch } from "./find";
+import { buckets, reasonText } from "./usage";
 import { barOf, frameOf, timeTicks } from "./layout";
 
 describe("findSpans", () => {
@@ -48,4 +49,24 @@ describe("bars", () => {
       expect(ticks.every((tick) => tick > 0 && tick < length)).toBe(true);
     }
   });
+});
+
+describe("usage", () => {
+  const none = { input_tokens: null, output_tokens: null, cache_read_tokens: null, cache_write_tokens: null, reasoning_tokens: null, audio_input_tokens: null, audio_output_tokens: null, basis: "", counted: true };
+  it("splits inclusive totals into buckets that add up to them", () => {
+    const parts = buckets({ ...none, input_tokens: 100, cache_read_tokens: 40, cache_write_tokens: 10, output_tokens: 30, reasoning_tokens: 20 });
+    expect(parts.map((part) => [part.name, part.tokens])).toEqual([["Input", 50], ["Read from cache", 40], ["Written to cache", 10], ["Output", 10], ["Reasoning", 20]]);
+    expect(parts.reduce((sum, part) => sum + part.tokens, 0)).toBe(130);
+  });
+  it("never shows less than nothing", () => {
+    expect(buckets({ ...none, input_tokens: 10, cache_read_tokens: 40 }).map((part) => part.tokens)).toEqual([40]);
+    expect(buckets(none)).toEqual([]);
+  });
+  it.each([
+    ["no_usage", "the sender reported no tokens"],
+    ["no_usage: output_tokens", "the sender did not report output tokens"],
+    ["unknown_model: shop-guard-7b", "the model shop-guard-7b is not in the price list"],
+    ["no_price_for: cache_read", "no price is known for cache read"],
+    ["something_new", "something new"],
+  ])("says %s in words", (reason, text) => expect(reasonText(reason)).toBe(text));
 });

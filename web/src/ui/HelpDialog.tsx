@@ -27,7 +27,7 @@ const LIST: [string[], string][] = [
 ];
 
 const EXAMPLES: [string, string][] = [
-  ["status:error", "a field is a value"],
+  ["status:error", "a field has a value"],
   ["model:gpt-4o -tag:test", "a minus excludes"],
   ["cost>0.01 duration>2s", "compare numbers; durations take a unit"],
   ['user:"Ada L"', "quote blanks"],

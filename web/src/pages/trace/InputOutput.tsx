@@ -12,8 +12,8 @@ export interface IoPart {
 }
 
 /** Where emitters put what has no canonical field. */
-const INPUT_KEYS = ["input.value", "traceloop.entity.input", "langfuse.observation.input", "gcp.vertex.agent.tool_call_args", "input"];
-const OUTPUT_KEYS = ["output.value", "traceloop.entity.output", "langfuse.observation.output", "gcp.vertex.agent.tool_response", "output"];
+const INPUT_KEYS = ["spanhouse.input", "input.value", "traceloop.entity.input", "langfuse.observation.input", "gcp.vertex.agent.tool_call_args", "input"];
+const OUTPUT_KEYS = ["spanhouse.output", "output.value", "traceloop.entity.output", "langfuse.observation.output", "gcp.vertex.agent.tool_response", "output"];
 
 /** Finds input and output: the canonical fields, else well-known attributes, else the previews. */
 export function ioOf(span: SpanDetail): IoPart[] {

@@ -4,7 +4,7 @@ import { href, navigate } from "../../router";
 import { formatCount, formatDuration, formatWhen } from "../../state/format";
 import { NARROW, useHotkeys, useMedia } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
-import { Button, copyText } from "../../ui/kit";
+import { Button } from "../../ui/kit";
 import { useWindow } from "../../ui/window";
 import { CategoryMark, type Column, Cost, StatusMark } from "./columns";
 import type { Row } from "./rows";
@@ -151,7 +151,6 @@ function CellTools({ hot, onFilter }: { hot: Hot; onFilter: Props["onFilter"] })
     <div class="cell-tools" style={{ top: `${hot.top}px`, right: `${hot.right}px`, height: `${hot.height}px` }}>
       <Button icon="plus" label={`Only ${hot.field} ${hot.value}`} tabIndex={-1} onClick={() => onFilter(hot.field, hot.value, false)} />
       <Button icon="minus" label={`Without ${hot.field} ${hot.value}`} tabIndex={-1} onClick={() => onFilter(hot.field, hot.value, true)} />
-      <Button icon="copy" label={`Copy ${hot.value}`} tabIndex={-1} onClick={() => copyText(hot.value)} />
     </div>
   );
 }

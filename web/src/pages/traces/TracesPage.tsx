@@ -25,6 +25,8 @@ const fields = signal<FieldItem[]>([]);
 /** Where the reader stood in the list, kept while a trace is open. */
 const lastRow = signal<{ search: string; index: number }>({ search: "", index: -1 });
 
+const FIGURES_MS = 10_000;
+
 export function TracesPage() {
   const view = readView(place.value.params, Date.now());
   const search = JSON.stringify(viewParams({ ...view, live: false }));
@@ -38,6 +40,7 @@ export function TracesPage() {
   const paused = held || !atTop;
   const { live, release } = useLive(view, paused, arrive);
   const slow = useDelayed(state.loading);
+  const beat = useBeat(live.status === "open" && !paused);
   useTitle(view.rows === "traces" ? "Traces" : "Spans");
 
   useEffect(() => {
@@ -69,7 +72,7 @@ export function TracesPage() {
 
   const columns = useMemo(() => chosenColumns(view.rows, prefs.value.columns[view.rows], state.rows), [view.rows, prefs.value.columns, state.rows]);
   // A filter that cannot be read is told once, by the list; nothing else asks with it.
-  const figuresStamp = state.error ? 0 : state.loadedAt;
+  const figuresStamp = state.error ? 0 : Math.max(state.loadedAt, beat);
   const facets = <Facets view={view} fields={fields.value} from={state.from} to={state.to} stamp={figuresStamp} onQuery={(q) => change({ q })} />;
   const facetsShown = prefs.value.facetsOpen && !narrow;
 
@@ -141,6 +144,17 @@ export function TracesPage() {
       )}
     </div>
   );
+}
+
+/** The newest instant at which figures beside a live list are to be asked anew; 0 while it is not live. */
+function useBeat(on: boolean): number {
+  const [beat, setBeat] = useState(0);
+  useEffect(() => {
+    if (!on) return undefined;
+    const timer = setInterval(() => setBeat(Date.now()), FIGURES_MS);
+    return () => clearInterval(timer);
+  }, [on]);
+  return beat;
 }
 
 interface ResultsProps {

@@ -51,16 +51,22 @@ FROM spans
 WHERE project_id = {{project:String}} AND trace_id IN {{traces:Array(String)}}
 {_NEWEST}
 """  # noqa: S608 - column names of a dataclass
+# What FINAL would return, in half its time: these tables are in order of time, so a trace is found by
+# a skip index, and FINAL would have to read all that lies around each hit as well.
 _TRACE_STARTS = """
 SELECT trace_id, start_ns
-FROM traces FINAL
+FROM traces
 WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
+GROUP BY trace_id, start_ns
+HAVING argMax(is_deleted, version) = 0
 ORDER BY start_ns
 """
 _SPAN_STARTS = """
 SELECT trace_id, span_id, start_ns
-FROM span_index FINAL
+FROM span_index
 WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
+GROUP BY trace_id, span_id, start_ns
+HAVING argMax(is_deleted, version) = 0
 ORDER BY start_ns
 """
 
