@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -48,6 +49,7 @@ class Server:
             text=True,
             env=os.environ | self.env,
             start_new_session=True,
+            preexec_fn=_die_with_parent,
         )
         ready = threading.Event()
         threading.Thread(target=self._read, args=(self.process, ready), daemon=True).start()
@@ -114,6 +116,12 @@ class Server:
             if time.monotonic() > deadline:
                 raise AssertionError(f"not stored in time: {ingest}\n" + "".join(self.output[-30:]))
             time.sleep(0.05)
+
+
+def _die_with_parent() -> None:
+    """End the server when the tests end without their clean-up (a time-out, a crash). Linux only."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _read_body(body: bytes) -> Any:

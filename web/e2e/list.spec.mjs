@@ -93,6 +93,15 @@ await run(
     await page.keyboard.press("Enter");
     await until("range in the URL", async () => new URL(page.url()).searchParams.get("range"), "3h");
 
+    // The strip: dragging across picks that time.
+    const strip = await page.locator(".histogram-box").boundingBox();
+    await page.locator(".bar-total[d^=M]").waitFor();
+    await page.mouse.move(strip.x + strip.width * 0.2, strip.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(strip.x + strip.width * 0.7, strip.y + 20, { steps: 4 });
+    await page.mouse.up();
+    await until("dragged range", async () => new URL(page.url()).searchParams.get("range"), (range) => /^20.*Z\.\.20.*Z$/.test(range));
+
     // Paging: scrolling brings all of them, each once.
     await page.goto(`${base}/traces?q=service:paging`);
     await until("first page", () => page.locator(".table").getAttribute("aria-rowcount"), "-1");

@@ -17,7 +17,8 @@ const OUTPUT_KEYS = ["spanhouse.output", "output.value", "traceloop.entity.outpu
 
 /** Finds input and output: the canonical fields, else well-known attributes, else the previews. */
 export function ioOf(span: SpanDetail): IoPart[] {
-  const chat = span.input_messages.length + span.output_messages.length + span.system_instructions.length > 0;
+  // Of a retrieval the query belongs beside its documents, though it is a message as well.
+  const chat = !span.documents.length && span.input_messages.length + span.output_messages.length + span.system_instructions.length > 0;
   const parts: IoPart[] = [];
   const input = span.tool_arguments ?? (chat ? undefined : (fromAttributes(span, INPUT_KEYS) ?? (span.input_preview || undefined)));
   const output = span.tool_result ?? (chat ? undefined : (fromAttributes(span, OUTPUT_KEYS) ?? (span.documents.length ? undefined : span.output_preview || undefined)));
