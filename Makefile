@@ -29,10 +29,11 @@ test: setup lint types ## Install what is missing and run every test
 unit: $(INSTALLED) ## Run the quick tests only
 	$(BIN)/pytest tests/unit tests/golden tests/house $(ARGS)
 
-lint: $(INSTALLED) ## Check style and the imports between rooms
+lint: $(INSTALLED) web/node_modules/.installed ## Check style and the imports between rooms
 	$(BIN)/ruff check server sdk collector tests migrations
 	$(BIN)/ruff format --check server sdk collector tests migrations
 	$(BIN)/lint-imports --no-cache
+	cd web && npm run lint --silent
 
 types: $(INSTALLED) web/node_modules/.installed ## Check types, Python and TypeScript
 	$(BIN)/mypy $(addprefix server/src/spanhouse_server/,model store normalise price)

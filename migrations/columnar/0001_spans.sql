@@ -108,4 +108,5 @@ PARTITION BY toYYYYMM(received_at)
 ORDER BY (project_id, trace_id, span_id)
 TTL received_at + toIntervalDay(retention_days) DELETE WHERE retention_days > 0
 SETTINGS index_granularity = 128, min_compress_block_size = 8192, min_bytes_for_wide_part = 134217728,
-         fsync_after_insert = 1, fsync_part_directory = 1, min_compressed_bytes_to_fsync_after_merge = 1;
+         fsync_after_insert = 1, fsync_part_directory = 1, min_compressed_bytes_to_fsync_after_merge = 1,
+         merge_selector_base = 10;

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from aiohttp import web
+
 from tests.fakes import anthropic_messages, openai_chat, openai_responses
 from tests.fakes.answers import Answer, ToolCall, Turn, answer
 from tests.fakes.errors import error_body, error_headers

@@ -1,5 +1,6 @@
 """What the documents say is what the code does."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from spanhouse_server.config import SETTINGS, settings_markdown
+from spanhouse_server.show.openapi import document
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "DECISIONS.md", "CHANGELOG.md", "sdk/README.md"]
@@ -28,12 +30,17 @@ def test_every_setting_is_a_flag_of_serve(setting) -> None:
     assert setting.env in re.sub(r"\s+", "", shown) or setting.env in shown
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_linked_files_exist(document: str) -> None:
-    text = (ROOT / document).read_text(encoding="utf-8")
+def test_openapi_document_of_the_page_is_current() -> None:
+    committed = json.loads((ROOT / "web/openapi.json").read_text(encoding="utf-8"))
+    assert committed == json.loads(json.dumps(document())), "run: make openapi"
+
+
+@pytest.mark.parametrize("page", DOCUMENTS)
+def test_linked_files_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
         if not target.startswith(("http://", "https://")):
-            assert ((ROOT / document).parent / target).exists(), f"{document} links to {target}"
+            assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
 
 
 def test_make_help_lists_the_targets_the_readme_names() -> None:

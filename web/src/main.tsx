@@ -8,6 +8,8 @@ import "./styles/base.css";
 import "./styles/kit.css";
 import "./styles/shell.css";
 import "./styles/traces.css";
+import "./styles/query.css";
+import "./styles/list.css";
 
 startTheme();
 startRouter();

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from spanhouse_server import __version__
 from spanhouse_server.config import Settings
@@ -32,14 +34,27 @@ GRACE_S = 5
 #: Exporters send every 5 s by default; a shorter keep-alive would close connections just as they do.
 KEEP_ALIVE_S = 75
 SNIPPET = """\
-  pip install 'spanhouse[openai]'
+  pip install './sdk[openai]'
 
   import spanhouse
   spanhouse.init(endpoint="{url}", service_name="my-app")
 """
 
 
-def create_app(house: House, receiver: Receiver) -> FastAPI:
+class Entrance:
+    """Sends OTLP past the framework of the API: every span comes this way, and each layer costs it."""
+
+    def __init__(self, otlp: ASGIApp, rest: ASGIApp) -> None:
+        self._otlp = otlp
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        is_otlp = scope["type"] == "http" and scope["path"].startswith("/v1/")
+        await (self._otlp if is_otlp else self._rest)(scope, receive, send)
+
+
+def create_app(house: House, receiver: Receiver) -> ASGIApp:
     """Return the HTTP application over an open house."""
     app = FastAPI(title="Spanhouse", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     context = ShowContext(
@@ -50,14 +65,12 @@ def create_app(house: House, receiver: Receiver) -> FastAPI:
         spool=house.spool,
         live=house.live,
     )
-    app.add_middleware(CountRequests, metrics=house.metrics)
     install_faults(app)
-    app.router.routes.extend(otlp_routes(receiver))
     app.router.routes.extend(probes.routes(house.health))
     app.router.routes.extend(prometheus.routes(house.metrics))
     app.include_router(router(context))
     install_static(app)  # last: it answers what nobody else did
-    return app
+    return CountRequests(Entrance(Starlette(routes=otlp_routes(receiver)), app), house.metrics)
 
 
 def serve(settings: Settings) -> None:
@@ -95,6 +108,7 @@ async def _serve(house: House, listener: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
         ws="none",

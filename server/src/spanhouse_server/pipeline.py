@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
 
 from spanhouse_server.clock import MonotonicStamps
 from spanhouse_server.drain.join import join_logs
@@ -32,6 +34,8 @@ log = logging.getLogger("spanhouse.pipeline")
 #: A batch is cut at this many requests or bytes of OTLP, whichever comes first.
 BATCH_ENTRIES = 64
 BATCH_BYTES = 8 * 1024 * 1024
+#: Batches being transformed while one is being stored; the second keeps the process busy meanwhile.
+BATCHES_AHEAD = 2
 #: A batch that is not full waits this long for more: few large inserts cost far less than many small.
 LINGER_S = 0.3
 #: Pause after the store or the disk refused, growing to the longest.
@@ -81,7 +85,7 @@ class Pipeline:
         """
         entries = self._spool.claim(BATCH_ENTRIES, BATCH_BYTES)
         if entries:
-            self._store_batch(entries, self._transform(entries))
+            self._store_batch(entries, self._mended(entries, self._submit(entries).result))
         return len(entries)
 
     def _run(self) -> None:
@@ -103,28 +107,32 @@ class Pipeline:
             failures += 1
 
     def _drain(self) -> None:
-        """Drain until nothing waits, preparing each batch while the one before it is stored."""
-        entries = self._claim(after=0)
-        ready = self._workshop.submit(entries, self._retention_days(), self._stamps.next_ns()) if entries else None
-        while ready is not None and not self._stopping.is_set():
-            result = self._mended(entries, ready.result)
-            following = self._claim(after=entries[-1].sequence)
-            ready = (
-                self._workshop.submit(following, self._retention_days(), self._stamps.next_ns()) if following else None
-            )
-            self._store_batch(entries, result)
+        """Drain until nothing waits; the batches after the one being stored are transformed meanwhile."""
+        ahead: deque[tuple[list[SpoolEntry], Future[Transformed]]] = deque()
+        last = 0
+        while not self._stopping.is_set():
+            while len(ahead) < BATCHES_AHEAD and (entries := self._claim(last, patient=not ahead)):
+                last = entries[-1].sequence
+                ahead.append((entries, self._submit(entries)))
+            if not ahead:
+                return
+            entries, pending = ahead.popleft()
+            self._store_batch(entries, self._mended(entries, pending.result))
             self._health.report("drain", True)
-            entries = following
 
-    def _claim(self, after: int) -> list[SpoolEntry]:
+    def _submit(self, entries: Sequence[SpoolEntry]) -> Future[Transformed]:
+        return self._workshop.submit(entries, self._retention_days(), self._stamps.next_ns())
+
+    def _claim(self, after: int, patient: bool) -> list[SpoolEntry]:
+        """Return the next batch; when ``patient``, wait a moment for one that is not full to fill up."""
         entries = self._spool.claim(BATCH_ENTRIES, BATCH_BYTES, after)
-        if len(entries) < BATCH_ENTRIES and not self._stopping.wait(LINGER_S):
-            entries = self._spool.claim(BATCH_ENTRIES, BATCH_BYTES, after)
-        return entries
-
-    def _transform(self, entries: Sequence[SpoolEntry]) -> Transformed:
-        pending = self._workshop.submit(entries, self._retention_days(), self._stamps.next_ns())
-        return self._mended(entries, pending.result)
+        full = len(entries) == BATCH_ENTRIES or sum(len(entry.body) for entry in entries) > BATCH_BYTES // 2
+        if full:
+            return entries
+        if not patient:
+            return []
+        self._stopping.wait(LINGER_S)
+        return self._spool.claim(BATCH_ENTRIES, BATCH_BYTES, after)
 
     def _mended(self, entries: Sequence[SpoolEntry], result: Callable[[], Transformed]) -> Transformed:
         """Return the batch's rows; when it cannot be read, set its unreadable entries aside."""
@@ -135,13 +143,13 @@ class Pipeline:
         good = []
         for entry in entries:
             try:
-                self._workshop.submit([entry], self._retention_days(), self._stamps.next_ns()).result()
+                self._submit([entry]).result()
                 good.append(entry)
             except Exception as error:
                 reason = error.message if isinstance(error, SpanhouseError) else f"{type(error).__name__}: {error}"
                 log.error("request %d set aside: %s", entry.sequence, reason)
                 self._spool.set_aside(entry, reason)
-        return self._workshop.submit(good, self._retention_days(), self._stamps.next_ns()).result()
+        return self._submit(good).result()
 
     def _store_batch(self, entries: Sequence[SpoolEntry], result: Transformed) -> None:
         with timed(self._metrics.drain_batch_seconds.labels("store")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anthropic
 import pytest
+
 from tests.fakes.knobs import REASONING_TOKENS
 from tests.fakes.provider import FakeProvider
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import openai
 import pytest
+
 from tests.fakes.knobs import REASONING_TOKENS, SLOW_TTFT_S
 from tests.fakes.provider import FakeProvider
 

@@ -6,9 +6,9 @@ from base64 import b64encode
 import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
-from tests.unit.receive import wire
 
 from spanhouse_server.receive.credentials import credentials
+from tests.unit.receive import wire
 
 ADMIN = "admin-key-of-the-tests"
 

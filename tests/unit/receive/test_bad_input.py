@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from tests.unit.receive import wire
 
 from spanhouse_server.receive.decompress import zstd
+from tests.unit.receive import wire
 
 JSON = "application/json"
 MIB = 1024 * 1024

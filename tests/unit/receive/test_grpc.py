@@ -13,11 +13,11 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
-from tests.unit.receive import wire
 
 from spanhouse_server.config import Settings
 from spanhouse_server.errors import ConfigError, SpoolFull
 from spanhouse_server.receive import Outcome, start_grpc
+from tests.unit.receive import wire
 
 MIB = 1024 * 1024
 

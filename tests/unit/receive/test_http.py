@@ -13,10 +13,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from tests.unit.receive import wire
 
 from spanhouse_server.errors import DiskFull, SpoolFull, StoreUnavailable
 from spanhouse_server.receive.decompress import zstd
+from tests.unit.receive import wire
 
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"

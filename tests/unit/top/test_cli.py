@@ -12,7 +12,7 @@ def test_no_command_shows_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main([])
     assert caught.value.code == 2
-    assert "serve" in capsys.readouterr().err
+    assert "required: command" in capsys.readouterr().err
 
 
 def test_wrong_setting_is_one_clear_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,36 +48,40 @@ class Transformed:
 
 
 def transform(entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], settle_version: int) -> Transformed:
-    """Return the rows of these entries. Raises what the first unreadable entry raised."""
-    spans: dict[SpanKey, tuple[int, Span]] = {}
-    span_rows: list[bytes] = []
+    """Return the rows of these entries. Raises what the first unreadable entry raised.
+
+    Each span is taken all the way to its row before the next is touched, so that only rows and
+    facts of a batch are in memory, not all its spans.
+    """
+    spans: dict[SpanKey, tuple[bytes, SpanFacts]] = {}
     log_rows: list[dict[str, object]] = []
     point_rows: list[dict[str, object]] = []
     result = Transformed()
     for entry in entries:
         days = retention_days.get(entry.project_id, 0)
-        decoded = decode(entry.signal, parse(entry.signal, PROTOBUF, entry.body), entry.received_ns, len(entry.body))
+        message = parse(entry.signal, PROTOBUF, entry.body)
+        decoded = decode(entry.signal, message, entry.received_ns, len(entry.body))
         for raw in decoded.spans:
             key = (entry.project_id, raw.trace_id, raw.span_id)
             earlier = spans.get(key)
             if earlier is not None:
                 result.repeated_spans += 1
-                if earlier[0] > entry.received_ns:
+                if earlier[1].version > entry.received_ns:
                     continue
-            spans[key] = (entry.received_ns, priced_span(raw))
+            span = priced_span(raw)
+            row = rows.dump(rows.span_row(entry.project_id, entry.received_ns, days, span))
+            spans[key] = (row, rows.facts_of(entry.received_ns, days, span))
         log_rows += _log_rows(entry, days, decoded.logs, result)
         point_rows += _point_rows(entry, days, decoded.points)
 
     facts: dict[TraceKey, list[SpanFacts]] = {}
-    for (project_id, trace_id, _), (version, span) in spans.items():
-        days = retention_days.get(project_id, 0)
-        span_rows.append(rows.dump(rows.span_row(project_id, version, days, span)))
-        facts.setdefault((project_id, trace_id), []).append(rows.facts_of(version, days, span))
+    for (project_id, trace_id, _), (_, each) in spans.items():
+        facts.setdefault((project_id, trace_id), []).append(each)
     for trace_key, members in facts.items():
         result.traces[trace_key] = prepare_trace(trace_key[0], members, settle_version)
 
     result.blocks = {
-        "spans": b"\n".join(span_rows),
+        "spans": b"\n".join([row for row, _ in spans.values()]),
         "logs": rows.lines(log_rows),
         "metric_points": rows.lines(point_rows),
     }

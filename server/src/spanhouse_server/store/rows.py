@@ -30,7 +30,11 @@ Row = dict[str, Any]
 
 
 def span_row(project_id: str, version: int, retention_days: int, span: Span) -> Row:
-    """Return the row of ``spans`` for one canonical span received at ``version`` (ns)."""
+    """Return the row of ``spans`` for one canonical span received at ``version`` (ns).
+
+    JSON columns that hold an object or an array are given as such: the store keeps their text, and
+    the large ones are not encoded twice. Columns for any JSON value hold its text.
+    """
     raw, usage, cost = span.raw, span.usage, span.cost
     return {
         "project_id": project_id,
@@ -55,12 +59,12 @@ def span_row(project_id: str, version: int, retention_days: int, span: Span) -> 
         "response_model": span.response_model,
         "response_id": span.response_id,
         "finish_reasons": span.finish_reasons,
-        "parameters": dump_text(span.parameters) if span.parameters else "{}",
-        "system_instructions": dump_text(span.system_instructions) if span.system_instructions else "[]",
-        "input_messages": dump_text(span.input_messages) if span.input_messages else "[]",
-        "output_messages": dump_text(span.output_messages) if span.output_messages else "[]",
-        "tool_definitions": dump_text(span.tool_definitions) if span.tool_definitions else "[]",
-        "documents": dump_text(span.documents) if span.documents else "[]",
+        "parameters": span.parameters,
+        "system_instructions": span.system_instructions,
+        "input_messages": span.input_messages,
+        "output_messages": span.output_messages,
+        "tool_definitions": span.tool_definitions,
+        "documents": span.documents,
         "tool_name": span.tool_name,
         "tool_call_id": span.tool_call_id,
         "tool_arguments": "" if span.tool_arguments is None else dump_text(span.tool_arguments),
@@ -101,11 +105,11 @@ def span_row(project_id: str, version: int, retention_days: int, span: Span) -> 
         "truncated": span.truncated,
         "flags": raw.flags,
         "trace_state": raw.trace_state,
-        "attributes": dump_text(raw.attributes) if raw.attributes else "{}",
+        "attributes": raw.attributes,
         "resource": _shared_text(raw.resource),
         "scope": _shared_text(raw.scope),
-        "events": dump_text(raw.events) if raw.events else "[]",
-        "links": dump_text(raw.links) if raw.links else "[]",
+        "events": raw.events,
+        "links": raw.links,
         "dropped_attributes": min(raw.dropped_attributes, _MAX_UINT32),
         "dropped_events": min(raw.dropped_events, _MAX_UINT32),
         "dropped_links": min(raw.dropped_links, _MAX_UINT32),

@@ -17,7 +17,12 @@ function python(endpoint: string, keys: boolean): Snippet {
     id: "python",
     name: "Python SDK",
     steps: [
-      { title: "Install", language: "shell", code: `pip install "spanhouse[openai]" openai` },
+      {
+        title: "Install",
+        note: "In the Spanhouse checkout, with your application's environment active; the package is not on PyPI yet.",
+        language: "shell",
+        code: `pip install "./sdk[openai]" openai`,
+      },
       {
         title: "Run",
         note: "init() finds the libraries it can trace; nothing else in your program changes.",

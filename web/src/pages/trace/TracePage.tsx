@@ -13,6 +13,7 @@ import { firstToShow, useTrace } from "./useTrace";
 import { Waterfall } from "./Waterfall";
 import "../../styles/trace.css";
 import "../../styles/detail.css";
+import "../../styles/chat.css";
 
 const NONE: ReadonlySet<number> = new Set();
 

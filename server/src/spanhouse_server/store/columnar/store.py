@@ -26,6 +26,12 @@ COMPRESS_FROM_BYTES = 64 * 1024
 _INSERT_SETTINGS = {
     # Index rows carry the facts' fields, of which the table keeps some.
     "input_format_skip_unknown_fields": 1,
+    # Fresh parts are small and soon merged; building the text index once, in the first merge, costs
+    # a seventh less in total than building it on insert too. Until then a search reads their text.
+    "exclude_materialize_skip_indexes_on_insert": "ix_text",
+    # JSON columns are strings; their objects and arrays come as they are, not encoded twice.
+    "input_format_json_read_objects_as_strings": 1,
+    "input_format_json_read_arrays_as_strings": 1,
     # One request is one block is one part: no half-inserted batches, no tiny parts.
     "input_format_parallel_parsing": 0,
     "max_insert_threads": 1,
