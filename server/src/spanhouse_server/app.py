@@ -154,6 +154,6 @@ def _greet(settings: Settings, http_port: int, grpc_port: int) -> None:
     print(
         f"\nSpanhouse is ready at {url}\n\n"
         f"  {grpc}data in {settings.data_dir.resolve()}\n"
-        f"  Try `spanhouse demo --endpoint {url}`, or in your application:\n\n{SNIPPET.format(url=url)}",
+        f"  Try `.venv/bin/spanhouse demo --endpoint {url}`, or in your application:\n\n{SNIPPET.format(url=url)}",
         flush=True,
     )

@@ -90,7 +90,7 @@ export function SetupPage({ keysRequired }: { keysRequired: boolean }) {
         <section class="setup-demo">
           <h2>Only want to look around?</h2>
           <p>This sends the traffic of a small sample application, without any key or network:</p>
-          <Code code={`spanhouse demo${endpoint === "http://127.0.0.1:4318" ? "" : ` --endpoint ${endpoint}`}`} language="shell" />
+          <Code code={`.venv/bin/spanhouse demo${endpoint === "http://127.0.0.1:4318" ? "" : ` --endpoint ${endpoint}`}`} language="shell" />
         </section>
       </div>
       <Status {...arrivals} />
