@@ -10,8 +10,15 @@ import pytest
 
 from spanhouse_server.model.raw import RawLog, RawMetricPoint, Scope
 from spanhouse_server.store.contract import ColumnarStore
+from spanhouse_server.store.jsontext import dump
 from spanhouse_server.store.rows import lines, log_row, point_row, span_row
 from tests.contract.samples import NS, T0, make_span
+
+#: Given as objects and arrays, kept as their text.
+JSON_COLUMNS = {
+    "parameters", "system_instructions", "input_messages", "output_messages", "tool_definitions", "documents",
+    "attributes", "events", "links",
+}  # fmt: skip
 
 
 def make_log(**more: Any) -> RawLog:
@@ -49,6 +56,8 @@ def test_spans(columnar: ColumnarStore) -> None:
     for name, value in stored.items():
         if name.startswith("cost_") and name.endswith("usd"):
             assert f"{value:.12f}" == sent[name], name
+        elif name in JSON_COLUMNS:
+            assert value == dump(sent[name]).decode(), name
         elif name != "received_at":
             assert value == sent[name], name
     assert orjson.loads(stored["events"])[0]["time_ns"] == T0 + 1

@@ -88,7 +88,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         senders = [Sender(server.url, chance.randrange(2**32)) for _ in range(SENDERS)]
         for sender in senders:
             sender.start()
-        time.sleep(chance.uniform(0.05, 1.5))
+        time.sleep(chance.uniform(0.05, 0.8))
         server.kill()
         for sender in senders:
             sender.stopped.set()

@@ -32,7 +32,7 @@ from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
 log = logging.getLogger("spanhouse.pipeline")
 
 #: A batch is cut at this many requests or bytes of OTLP, whichever comes first.
-BATCH_ENTRIES = 64
+BATCH_ENTRIES = 2000
 BATCH_BYTES = 8 * 1024 * 1024
 #: Batches being transformed while one is being stored; the second keeps the process busy meanwhile.
 BATCHES_AHEAD = 2
