@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 from spanhouse_server.clock import MonotonicStamps
 from spanhouse_server.drain.join import join_logs
@@ -36,6 +37,8 @@ BATCH_ENTRIES = 2000
 BATCH_BYTES = 8 * 1024 * 1024
 #: Batches being transformed while one is being stored; the second keeps the process busy meanwhile.
 BATCHES_AHEAD = 2
+#: How often in a row the process may die of the same entries before they are held to be the cause.
+DEATHS_FORGIVEN = 2
 #: A batch that is not full waits this long for more: few large inserts cost far less than many small.
 LINGER_S = 0.3
 #: Pause after the store or the disk refused, growing to the longest.
@@ -78,16 +81,6 @@ class Pipeline:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
-    def drain_once(self) -> int:
-        """Store what waits now, in one batch; return the number of requests stored.
-
-        For tools and tests; raises what the store raises.
-        """
-        entries = self._spool.claim(BATCH_ENTRIES, BATCH_BYTES)
-        if entries:
-            self._store_batch(entries, self._mended(entries, self._submit(entries).result))
-        return len(entries)
-
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
@@ -117,7 +110,7 @@ class Pipeline:
             if not ahead:
                 return
             entries, pending = ahead.popleft()
-            self._store_batch(entries, self._mended(entries, pending.result))
+            self._store_batch(entries, self._mended(entries, pending))
             self._health.report("drain", True)
 
     def _submit(self, entries: Sequence[SpoolEntry]) -> Future[Transformed]:
@@ -134,22 +127,31 @@ class Pipeline:
         self._stopping.wait(LINGER_S)
         return self._spool.claim(BATCH_ENTRIES, BATCH_BYTES, after)
 
-    def _mended(self, entries: Sequence[SpoolEntry], result: Callable[[], Transformed]) -> Transformed:
+    def _mended(self, entries: Sequence[SpoolEntry], pending: Future[Transformed]) -> Transformed:
         """Return the batch's rows; when it cannot be read, set its unreadable entries aside."""
         try:
-            return result()
+            return self._rows(entries, pending)
         except Exception as error:
             log.warning("a batch of %d requests could not be read (%s); trying each alone", len(entries), error)
         good = []
         for entry in entries:
             try:
-                self._submit([entry]).result()
+                self._rows([entry], self._submit([entry]))
                 good.append(entry)
             except Exception as error:
                 reason = error.message if isinstance(error, SpanhouseError) else f"{type(error).__name__}: {error}"
                 log.error("request %d set aside: %s", entry.sequence, reason)
                 self._spool.set_aside(entry, reason)
-        return self._submit(good).result()
+        return self._rows(good, self._submit(good))
+
+    def _rows(self, entries: Sequence[SpoolEntry], pending: Future[Transformed]) -> Transformed:
+        """Return the rows of entries. A process that died says nothing about what it held, unless all do."""
+        for _ in range(DEATHS_FORGIVEN):
+            try:
+                return pending.result()
+            except BrokenProcessPool:
+                pending = self._submit(entries)
+        return pending.result()
 
     def _store_batch(self, entries: Sequence[SpoolEntry], result: Transformed) -> None:
         with timed(self._metrics.drain_batch_seconds.labels("store")):
