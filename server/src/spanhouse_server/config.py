@@ -52,7 +52,7 @@ SETTINGS = (
         "int",
         4318,
         "port",
-        "UI, API, OTLP over HTTP, proxy, health and metrics. 0 picks a free one.",
+        "UI, API, OTLP over HTTP, health and metrics. 0 picks a free one.",
         minimum=0,
     ),
     Setting("grpc_port", "int", 4317, "port", "OTLP over gRPC. 0 picks a free one, -1 turns gRPC off.", minimum=-1),
