@@ -44,7 +44,7 @@ format: $(INSTALLED) ## Format and fix what can be fixed
 	$(BIN)/ruff format server sdk collector tests migrations
 
 bench: setup ## Print the figures: ingest, reads, SDK, normalising
-	set -e; for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench $(ARGS); done
+	set -e; for bench in tests/bench/bench_*.py; do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench; done
 
 e2e: setup ## Run the browser tests
 	$(BIN)/pytest tests/e2e $(ARGS)
