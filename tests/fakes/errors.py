@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.fakes import gemini
+
+ANTHROPIC_APIS = frozenset({"messages", "count_tokens"})
+
 _OPENAI = {
     400: ("invalid_request_error", "bad_request"),
     401: ("invalid_request_error", "invalid_api_key"),
@@ -28,10 +32,12 @@ _MESSAGES = {
 }
 
 
-def error_body(status: int, message: str, *, anthropic: bool, request_id: str) -> dict[str, Any]:
-    """Return the error document of either API."""
+def error_body(status: int, message: str, *, api: str, request_id: str) -> dict[str, Any]:
+    """Return the error document of an API."""
     message = message or _MESSAGES.get(status, f"The fake provider was told to answer {status}.")
-    if anthropic:
+    if api.startswith("gemini"):
+        return gemini.error_body(status, message)
+    if api in ANTHROPIC_APIS:
         return {
             "type": "error",
             "error": {"type": _ANTHROPIC.get(status, "api_error"), "message": message},

@@ -160,13 +160,14 @@ def embeddings(body: Json, knobs: Knobs, used: Json) -> Json:
     as_base64 = body.get("encoding_format") == "base64"
     data = []
     for index, item in enumerate(embedding_inputs(body)):
-        vector = _vector(json.dumps(item), size)
+        vector = unit_vector(json.dumps(item), size)
         packed: Any = base64.b64encode(struct.pack(f"<{size}f", *vector)).decode() if as_base64 else vector
         data.append({"object": "embedding", "index": index, "embedding": packed})
     return {"object": "list", "data": data, "model": knobs.served_model, "usage": used}
 
 
-def _vector(text: str, size: int) -> list[float]:
+def unit_vector(text: str, size: int) -> list[float]:
+    """Return a vector of length one that follows from the text."""
     digest = hashlib.shake_256(text.encode()).digest(size)
     raw = [byte - 127.5 for byte in digest]
     length = sum(value * value for value in raw) ** 0.5

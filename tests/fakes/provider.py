@@ -1,4 +1,4 @@
-"""A language model provider on a real socket: OpenAI's and Anthropic's wire formats, no model.
+"""A language model provider on a real socket: OpenAI's, Anthropic's and Gemini's wire formats, no model.
 
 Answers and token counts follow from the request by the rules in ``answers``; behaviour (errors,
 slowness, cache, reasoning, broken streams) is chosen as ``knobs`` says. Everything answered is kept
@@ -25,9 +25,9 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes import anthropic_messages, openai_chat, openai_responses
+from tests.fakes import anthropic_messages, gemini, openai_chat, openai_responses
 from tests.fakes.answers import Answer, ToolCall, Turn, answer
-from tests.fakes.errors import error_body, error_headers
+from tests.fakes.errors import ANTHROPIC_APIS, error_body, error_headers
 from tests.fakes.knobs import SNAPSHOTS, Knobs, read_knobs
 
 MAX_BODY_BYTES = 256 * 1024 * 1024
@@ -94,6 +94,8 @@ class Provider:
             app.router.add_post(f"{prefix}/messages", self._handler("messages", self._messages))
             app.router.add_post(f"{prefix}/messages/count_tokens", self._handler("count_tokens", self._count))
             app.router.add_get(f"{prefix}/models", self._models)
+        for version in ("v1beta", "v1beta1"):
+            app.router.add_post(f"/{version}/models/{{model}}:{{verb}}", self._gemini)
         app.router.add_get("/_served", self._list_served)
         app.router.add_delete("/_served", self._forget_served)
         return app
@@ -111,24 +113,24 @@ class Provider:
             record = Served(api=api, path=request.path, request=None, headers=_kept_headers(request))
             self.served.append(record)
             request_id = f"req_{len(self.served):06d}"
-            anthropic = api in ("messages", "count_tokens")
+            id_header = "request-id" if api in ANTHROPIC_APIS else "x-request-id"
             try:
                 record.request = body = await _read_body(request)
                 record.request_model = body["model"]
-                record.stream = bool(body.get("stream"))
+                record.stream = bool(body.get("stream")) or request.match_info.get("verb") == "streamGenerateContent"
                 knobs = read_knobs(body["model"], request.headers)
                 if knobs.error_status is not None:
-                    return self._error(record, knobs.error_status, "", anthropic, request_id, knobs.retry_after_s)
+                    return self._error(record, knobs.error_status, "", id_header, request_id, knobs.retry_after_s)
                 reply: _Reply = work(body, knobs, record, len(self.served))
             except (_Bad, KeyError, TypeError, ValueError, AttributeError) as problem:
                 message = str(problem) if isinstance(problem, _Bad) else f"Invalid request: {problem!r}"
-                return self._error(record, 400, message, anthropic, request_id, 0)
+                return self._error(record, 400, message, id_header, request_id, 0)
             record.model = knobs.served_model
-            headers = {"request-id" if anthropic else "x-request-id": request_id, "x-fake-tokens": "words"}
+            headers = {id_header: request_id, "x-fake-tokens": "words"}
             if knobs.ttft_s:
                 await asyncio.sleep(knobs.ttft_s)
             if reply.events is None:
-                record.usage_sent = record.usage is not None
+                record.usage_sent = record.usage is not None and api != "gemini_embeddings"  # not told by the API
                 record.finished = True
                 return web.json_response(reply.document, headers=headers)
             return await _send_stream(request, reply.events, knobs, record, headers)
@@ -136,12 +138,12 @@ class Provider:
         return handle
 
     def _error(
-        self, record: Served, status: int, message: str, anthropic: bool, request_id: str, retry_after_s: int
+        self, record: Served, status: int, message: str, id_header: str, request_id: str, retry_after_s: int
     ) -> web.Response:
         record.status = status
         record.finished = True
-        body = error_body(status, message, anthropic=anthropic, request_id=request_id)
-        headers = {"request-id" if anthropic else "x-request-id": request_id}
+        body = error_body(status, message, api=record.api, request_id=request_id)
+        headers = {id_header: request_id}
         return web.json_response(body, status=status, headers=headers | error_headers(status, retry_after_s))
 
     # The APIs ----------------------------------------------------------------------------------
@@ -203,6 +205,32 @@ class Provider:
     def _count(self, body: Json, knobs: Knobs, record: Served, number: int) -> _Reply:
         return _Reply({"input_tokens": anthropic_messages.read_ask(body).tokens})
 
+    async def _gemini(self, request: web.Request) -> web.StreamResponse:
+        works = {"gemini": self._generate, "gemini_embeddings": self._embed, "gemini_count": self._count_gemini}
+        api = gemini.APIS.get(request.match_info["verb"])
+        if api is None:
+            raise web.HTTPNotFound
+        reply: web.StreamResponse = await self._handler(api, works[api])(request)
+        return reply
+
+    def _generate(self, body: Json, knobs: Knobs, record: Served, number: int) -> _Reply:
+        ask = gemini.read_ask(body)
+        tail = _tail(body, knobs, number)
+        reply = answer(ask, f"call_{tail}", knobs.answer)
+        used = gemini.usage(ask, reply, knobs)
+        _note(record, reply, tail, gemini.finish_reason(reply), used)
+        if not record.stream:
+            return _Reply(gemini.response(tail, reply, knobs, used, body))
+        record.usage_sent = True
+        return _Reply({}, gemini.stream(tail, reply, knobs, used, body))
+
+    def _embed(self, body: Json, knobs: Knobs, record: Served, number: int) -> _Reply:
+        _note(record, Answer("", []), "", "", {"promptTokenCount": gemini.embedding_tokens(body)})
+        return _Reply(gemini.embeddings(body))
+
+    def _count_gemini(self, body: Json, knobs: Knobs, record: Served, number: int) -> _Reply:
+        return _Reply({"totalTokens": gemini.read_ask(body).tokens})
+
     async def _models(self, request: web.Request) -> web.Response:
         names = sorted(set(SNAPSHOTS) | set(SNAPSHOTS.values()))
         data = [{"id": name, "object": "model", "created": openai_chat.CREATED, "owned_by": "fake"} for name in names]
@@ -221,6 +249,8 @@ async def _read_body(request: web.Request) -> Json:
         body = json.loads(await request.read())
     except ValueError as problem:
         raise _Bad(f"We could not parse the JSON body of your request: {problem}") from problem
+    if isinstance(body, dict) and "model" in request.match_info:  # Gemini names it in the path
+        body = {**body, "model": request.match_info["model"]}
     if not isinstance(body, dict) or not isinstance(body.get("model"), str) or not body["model"]:
         raise _Bad("you must provide a model parameter")
     return body

@@ -19,12 +19,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from tests.fakes.provider import FakeProvider
+from tests.golden.frameworks import ENVIRONMENTS as FRAMEWORK_ENVIRONMENTS
+from tests.golden.frameworks import RESOURCE, ROWS
 
 HERE = Path(__file__).parent
 PAYLOADS, EXPECTED, APPS = HERE / "payloads", HERE / "expected", HERE / "apps"
@@ -71,12 +74,46 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "openinference-instrumentation-anthropic==0.1.14",
         "wrapt==1.17.3",
     ],
+    "langfuse": ["langfuse==5.0.4", "openai==3.54.0", EXPORTER],
+    "logfire": ["logfire==5.2.0", *CLIENTS],
+    "pydantic_ai": ["pydantic-ai-slim[openai,anthropic]==2.68.0", *CLIENTS],
+    "mlflow": ["mlflow-tracing==3.17.2", "openai==3.54.0", EXPORTER],
+    "langsmith": [
+        "langsmith==0.15.0",
+        "langchain==1.4.7",
+        "langchain-openai==1.7.3",
+        "openai==3.54.0",
+        EXPORTER,
+    ],
+    **FRAMEWORK_ENVIRONMENTS,
+}
+NODE_TELEMETRY = [
+    "@opentelemetry/api@1.9.1",
+    "@opentelemetry/exporter-trace-otlp-proto@0.223.1",
+    "@opentelemetry/sdk-trace-node@2.12.0",
+    "zod@4.6.7",
+]
+#: Environments of Node, installed with npm.
+NODE_ENVIRONMENTS: dict[str, list[str]] = {
+    "vercel_legacy": ["ai@6.0.326", "@ai-sdk/openai@3.0.141", *NODE_TELEMETRY],
+    "vercel_latest": ["ai@7.0.173", "@ai-sdk/openai@4.0.118", "@ai-sdk/otel@1.0.173", *NODE_TELEMETRY],
 }
 CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 LEGACY = {CONTENT: "true"}
 LATEST = {"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental", CONTENT: "SPAN_ONLY"}
 EVENTS = LATEST | {CONTENT: "EVENT_ONLY", "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT": "true"}
 NOTHING: dict[str, str] = {}
+#: MLflow wants a place for what it does not trace, and never asks it anything here.
+MLFLOW = RESOURCE | {
+    "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+    "MLFLOW_EXPERIMENT_ID": "0",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+}
+LANGSMITH = {
+    "LANGSMITH_TRACING": "true",
+    "LANGSMITH_TRACING_MODE": "otel",
+    "LANGSMITH_API_KEY": "golden",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +165,30 @@ def _cases() -> list[Case]:
     add("openllmetry_old_anthropic", "openllmetry_old", "openllmetry_anthropic", anthropic, "chat tools", NOTHING)
     add("openinference_old_anthropic", "openinference_old", "openinference_anthropic", anthropic, "chat tools", NOTHING)
     add("openllmetry_anthropic", "openllmetry", "openllmetry_anthropic", anthropic, all_anthropic, NOTHING)
+    common = "chat stream tools vision embeddings error responses"
+    add("langfuse", "langfuse", "own", "langfuse_app", common + " agent", RESOURCE)
+    add("logfire", "logfire", "own", "logfire_app", common + " stream_without_usage feedback", RESOURCE)
+    add(
+        "logfire",
+        "logfire",
+        "own",
+        "logfire_app",
+        "anthropic_chat anthropic_thinking anthropic_tools",
+        RESOURCE,
+    )
+    add("pydantic_ai", "pydantic_ai", "own", "pydantic_ai_app", "chat tools stream vision error", NOTHING)
+    add("pydantic_ai", "pydantic_ai", "own", "pydantic_ai_app", "anthropic_chat anthropic_thinking", NOTHING)
+    add("pydantic_ai_v2", "pydantic_ai", "own", "pydantic_ai_app", "tools vision", {"GOLDEN_FORMAT": "2"})
+    add("pydantic_ai_v6", "pydantic_ai", "own", "pydantic_ai_app", "tools", {"GOLDEN_FORMAT": "6"})
+    add("mlflow", "mlflow", "own", "mlflow_app", common + " agent", MLFLOW)
+    add("langsmith", "langsmith", "own", "langsmith_app", "chat stream tools vision error", LANGSMITH)
+    add("langsmith", "langsmith", "own", "langsmith_app", "responses pipeline langchain", LANGSMITH)
+    for generation in ("legacy", "latest"):
+        environment = f"vercel_{generation}"
+        scenarios = common + (" object" if generation == "legacy" else "")
+        add(environment, environment, generation, "vercel_app", scenarios, NOTHING)
+    for row in ROWS:
+        add(*row)
     return cases
 
 
@@ -152,14 +213,35 @@ class _Handler(BaseHTTPRequestHandler):
     server: Capture
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = b"".join(self._pieces())
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        self.server.bodies.append((self.path.rpartition("/")[2], body))
+        signal = self.path.rpartition("/")[2]
+        if signal in ("traces", "logs"):  # vendors' clients also ask for other things
+            self.server.bodies.append((signal, body))
         self.send_response(200)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Yield the body: at once where its length is told, else piece by piece (Node's exporter)."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            yield self.rfile.read(int(self.headers["Content-Length"]))
+            return
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
+    def do_GET(self) -> None:
+        """Answer the questions vendors' clients ask about their credentials."""
+        body = b'{"project_name": "golden", "project_url": "http://127.0.0.1/golden"}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *arguments: Any) -> None:
         """Say nothing."""
@@ -179,6 +261,26 @@ def environment_python(venvs: Path, name: str) -> Path:
     return python
 
 
+def environment_node(folder: Path, name: str) -> Path:
+    """Return the folder of a Node environment, made and filled on first use."""
+    target = folder / name
+    marker = target / "requirements.json"
+    wanted = json.dumps(NODE_ENVIRONMENTS[name])
+    if not marker.exists() or marker.read_text() != wanted:
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "package.json").write_text('{"private": true}')
+        command = ["npm", "install", "--no-audit", "--no-fund", "--save-exact", *NODE_ENVIRONMENTS[name]]
+        subprocess.run(command, cwd=target, check=True, stdout=subprocess.DEVNULL)
+        marker.write_text(wanted)
+    return target
+
+
+def node_versions(folder: Path) -> dict[str, str]:
+    """Return what npm installed, by name."""
+    installed = json.loads((folder / "node_modules" / ".package-lock.json").read_text())["packages"]
+    return {path.rpartition("node_modules/")[2]: package["version"] for path, package in sorted(installed.items())}
+
+
 def versions(python: Path) -> dict[str, str]:
     """Return what is installed, by name."""
     listed = subprocess.run([python, "-m", "pip", "list", "--format=json"], check=True, capture_output=True).stdout
@@ -186,23 +288,33 @@ def versions(python: Path) -> dict[str, str]:
 
 
 def record(case: Case, python: Path, provider: FakeProvider) -> None:
-    """Run a case and write its bodies and the truth about it."""
+    """Run a case and write its bodies and the truth about it.
+
+    ``python`` is the interpreter of its environment, or the folder of a Node environment.
+    """
     provider.forget()
     capture = Capture()
     environ = {
-        key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "OPENAI_", "ANTHROPIC_"))
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("OTEL_", "OPENAI_", "ANTHROPIC_", "GOOGLE_"))
     }
-    environ |= case.settings | {
+    environ |= {
         "OPENAI_API_KEY": "none",
         "OPENAI_BASE_URL": provider.openai_url,
         "ANTHROPIC_API_KEY": "none",
         "ANTHROPIC_BASE_URL": provider.url,
+        "GOOGLE_API_KEY": "none",
+        "GOOGLE_GEMINI_BASE_URL": provider.url,
         "OTEL_EXPORTER_OTLP_ENDPOINT": capture.url,
         "LANGSMITH_TRACING": "false",
-    }
+    } | case.settings
     with tempfile.TemporaryDirectory(prefix="golden-") as folder:
         shutil.copytree(APPS, folder, dirs_exist_ok=True)
         command = [python, "run.py", case.instrumentation, case.app, case.scenario]
+        if case.environment in NODE_ENVIRONMENTS:
+            (Path(folder) / "node_modules").symlink_to(python / "node_modules")
+            command = ["node", f"{case.app}.mjs", case.instrumentation, case.scenario]
         subprocess.run(command, cwd=folder, env=environ, check=True, timeout=120)
     capture.shutdown()
     target = PAYLOADS / case.name
@@ -227,9 +339,13 @@ def main() -> None:
     with FakeProvider() as provider:
         for case in CASES:
             if any(part in case.name for part in wanted):
-                python = environment_python(arguments.venvs, case.environment)
-                used[case.environment] = versions(python)
-                record(case, python, provider)
+                if case.environment in NODE_ENVIRONMENTS:
+                    environment = environment_node(arguments.venvs, case.environment)
+                    used[case.environment] = node_versions(environment)
+                else:
+                    environment = environment_python(arguments.venvs, case.environment)
+                    used[case.environment] = versions(environment)
+                record(case, environment, provider)
     path = HERE / "versions.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(known | used, indent=1, sort_keys=True) + "\n")

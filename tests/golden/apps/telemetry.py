@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable
 
@@ -32,6 +33,10 @@ def set_up() -> Callable[[], None]:
     loggers = LoggerProvider(resource=resource)
     loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
     _logs.set_logger_provider(loggers)
+    with contextlib.suppress(ImportError):  # before events were logs with a name
+        events = importlib.import_module("opentelemetry._events")
+        sdk = importlib.import_module("opentelemetry.sdk._events")
+        events.set_event_logger_provider(sdk.EventLoggerProvider(loggers))
 
     def finish() -> None:
         tracers.shutdown()
@@ -48,6 +53,11 @@ INSTRUMENTORS = {
     "openinference_openai": (("openinference.instrumentation.openai", "OpenAIInstrumentor"),),
     "openinference_anthropic": (("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),),
     "openinference_langchain": (("openinference.instrumentation.langchain", "LangChainInstrumentor"),),
+    "openinference_crewai": (
+        ("openinference.instrumentation.crewai", "CrewAIInstrumentor"),
+        ("openinference.instrumentation.openai", "OpenAIInstrumentor"),
+    ),
+    "google_genai": (("opentelemetry.instrumentation.google_genai", "GoogleGenAiSdkInstrumentor"),),
     "openllmetry_openai": (("opentelemetry.instrumentation.openai", "OpenAIInstrumentor"),),
     "openllmetry_anthropic": (("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),),
 }

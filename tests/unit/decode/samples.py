@@ -122,7 +122,7 @@ def metrics() -> ExportMetricsServiceRequest:
     total = all_metrics.add(name="tokens", unit="{token}").sum
     total.aggregation_temporality = 2
     total.is_monotonic = True
-    exemplar = total.data_points.add(as_int=12, flags=1, **base).exemplars.add(as_double=2.0, time_unix_nano=1)
+    exemplar = total.data_points.add(as_int=12, flags=2, **base).exemplars.add(as_double=2.0, time_unix_nano=1)
     exemplar.span_id = SPAN_ID
     exemplar.trace_id = TRACE_ID
     exemplar.filtered_attributes.extend(attributes({"f": 1}))

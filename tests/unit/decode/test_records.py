@@ -7,9 +7,10 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from spanhouse_server.clock import MAX_TIME_NS, NS_PER_S
-from spanhouse_server.decode import decode
+from spanhouse_server.decode import check, decode
 from spanhouse_server.model.raw import RawEvent, RawLink, RawLog, RawMetricPoint, RawSpan, Scope
 from tests.otlp import attributes
+from tests.unit.decode import samples
 from tests.unit.decode.samples import (
     ATTRIBUTES,
     END_NS,
@@ -211,6 +212,18 @@ def test_every_metric_type_arrives() -> None:
         ),
         point("old", "s", "summary", count=2, sum=2.5, quantiles=[(0.5, 1.0)]),
     ]  # fmt: skip
+
+
+def test_points_that_say_there_is_no_value_leave_nothing() -> None:
+    message = samples.metrics()
+    for metric in message.resource_metrics[0].scope_metrics[0].metrics:
+        getattr(metric, metric.WhichOneof("data")).data_points[0].flags |= 1
+    decoded = decode("metrics", message, 1)
+    assert [(point.name, point.value) for point in decoded.points] == [
+        ("hw.gpu.utilization", -7.0),
+        ("hw.gpu.utilization", None),
+    ]
+    assert (decoded.rejected, check("metrics", message).accepted) == ({}, 7)
 
 
 def test_numbers_json_does_not_know_are_left_out_of_points() -> None:

@@ -11,11 +11,32 @@ from hypothesis import strategies as st
 from spanhouse_server.model.raw import RawEvent, RawLog, RawSpan, Scope
 from spanhouse_server.normalise import normalise, redact_log
 from spanhouse_server.normalise.context import SESSION_KEYS, TAG_KEYS, USER_KEYS
-from spanhouse_server.normalise.dialects import generic, openinference, otel
+from spanhouse_server.normalise.dialects import generic, openinference, otel, pydantic_ai, vercel_ai_legacy
 from spanhouse_server.normalise.dialects.otel_content import LOG_EVENTS
 from spanhouse_server.normalise.outcome import TTFT_EVENTS, TTFT_KEYS
 from tests.unit.normalise.make import raw_span
 
+SCOPES = [
+    *("", "spanhouse", "openinference.instrumentation.x", "ai", "gen_ai", "langfuse-sdk", "pydantic-ai"),
+    *("logfire.openai", "mlflow.tracing.provider", "langsmith"),
+]
+#: Of the dialects that frameworks speak: markers, content, and what holds several counts at once.
+DIALECT_KEYS = (
+    *(f"langfuse.observation.{name}" for name in ("type", "input", "output", "usage_details", "cost_details")),
+    *("langfuse.observation.completion_start_time", "langfuse.observation.metadata", "langfuse.observation.level"),
+    *("langfuse.observation.model.parameters", "langfuse.observation.metadata.finish_reason"),
+    *("ai.operationId", "operation.name", "ai.prompt", "ai.prompt.messages", "ai.prompt.tools", "ai.response.text"),
+    *("ai.response.toolCalls", "ai.response.files", "ai.response.reasoning", "ai.response.providerMetadata"),
+    *("ai.values", "ai.documents", "ai.ranking", "ai.toolCall.args", "ai.toolCall.result", "ai.model.provider"),
+    *("ai.response.msToFirstChunk", "ai.settings.context.a", "ai.settings.maxTokens", "ai.prompt.toolChoice"),
+    *("pydantic_ai.all_messages", "all_messages_events", "events", "final_result", "operation.cost", "inputs"),
+    *("tool_arguments", "tool_response", "gen_ai.agent.call.id", "model_name"),
+    *("request_data", "response_data", "gen_ai.usage.raw", "logfire.span_type", "logfire.feedback.name"),
+    *("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage", "mlflow.llm.cost"),
+    *("mlflow.message.format", "mlflow.llm.model", "mlflow.chat.tools", "mlflow.trace.session"),
+    *("langsmith.span.kind", "langsmith.metadata.usage_metadata", "gen_ai.usage.input_token_details"),
+    *("langsmith.metadata.thread_id", "langfuse.trace.metadata.a"),
+)
 KEYS = st.sampled_from(
     [
         *otel.USAGE.keys,
@@ -26,6 +47,9 @@ KEYS = st.sampled_from(
         *generic.INPUT_KEYS,
         *generic.OUTPUT_KEYS,
         *(key for key, _ in TTFT_KEYS),
+        *vercel_ai_legacy.USAGE.keys,
+        *pydantic_ai.SUMMED_USAGE.keys,
+        *DIALECT_KEYS,
         *[
             "gen_ai.operation.name",
             "gen_ai.provider.name",
@@ -105,11 +129,41 @@ KEYS = st.sampled_from(
     ]
 )
 WORDS = st.sampled_from(
-    ["chat", "LLM", "TOOL", "RETRIEVER", "EMBEDDING", "CHAIN", "tool", "user", "assistant", "execute_tool", "text", "12", "NaN", "-3"]
+    ["chat", "LLM", "TOOL", "RETRIEVER", "EMBEDDING", "CHAIN", "tool", "user", "assistant", "execute_tool", "text", "12", "NaN", "-3", "generation", "llm", "ai.generateText.doGenerate", "ai.embed.doEmbed", "ai.rerank", "invoke_agent", "span"]
 )  # fmt: skip
 LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | WORDS | st.text(max_size=12)  # fmt: skip
 FIELDS = st.sampled_from(
     [
+        *(
+            "choices",
+            "usage",
+            "usage_metadata",
+            "total",
+            "prompt_tokens",
+            "input_tokens",
+            "output_tokens",
+            "args",
+            "kwargs",
+        ),
+        *(
+            "cache_read_input_tokens",
+            "total_tokens",
+            "originalIndex",
+            "relevanceScore",
+            "toolName",
+            "event.name",
+            "model",
+        ),
+        *(
+            "combined_chunk_content",
+            "total_cost",
+            "mediaType",
+            "system",
+            "prompt",
+            "anthropic",
+            "instructions",
+            "tools",
+        ),
         "role",
         "content",
         "parts",
@@ -193,7 +247,7 @@ SPANS = st.builds(
     events=st.lists(EVENTS, max_size=3),
     links=st.just([]),
     resource=ATTRIBUTES,
-    scope=st.builds(Scope, name=st.sampled_from(["", "spanhouse", "openinference.instrumentation.x", "ai"])),
+    scope=st.builds(Scope, name=st.sampled_from(SCOPES)),
 )
 TEXT_FIELDS = [
     "category",
@@ -291,7 +345,10 @@ def test_no_number_is_invented(attributes: dict[str, Any], kind: str | None) -> 
     told = {number for value in attributes.values() for number in numbers_in(value)}
     span = normalise(raw_span(attributes | ({"openinference.span.kind": kind} if kind else {})))
     usage = span.usage
-    counts = [usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens]
+    counts = [usage.cache_read_tokens, usage.reasoning_tokens, usage.cache_write_1h_tokens]
+    # Five-minute and one-hour cache writes add up where nobody told their total.
+    five_minutes = (usage.cache_write_tokens or 0) - (usage.cache_write_1h_tokens or 0)
+    counts += [usage.cache_write_tokens if float(usage.cache_write_tokens or 0) in told else five_minutes or None]
     counts += [usage.audio_input_tokens, usage.audio_output_tokens]
     if usage.basis != "exclusive":
         counts += [usage.input_tokens, usage.output_tokens]

@@ -105,6 +105,19 @@ def test_secret_inside_text(text: str, left: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        *("api_key", "api-key", "apiKey", "apikey", "API_KEY", "openai_api_key", "x-api-key", "authorization"),
+        *("password", "client_secret", "secret_access_key", "cookie", "private_key", "private-key"),
+        *("access_token", "refresh_token", "auth-token", "session_token", "id_token", "bearer_token"),
+    ],
+)
+def test_a_field_in_text_is_found_by_its_name_alone(name: str) -> None:
+    for text in (f'{{"{name}": "abc"}}', f"{{'{name}': 'abc'}}", f'"{{\\"{name}\\": \\"abc\\"}}"'):
+        assert "abc" not in redact_attributes({"a": text})["a"]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "a task-based sk-learn pipeline-for-classification-of-things",

@@ -29,7 +29,9 @@ facts_of_a_trace = st.lists(
         end_ns=st.integers(0, 9),
         category=st.sampled_from(["llm", "llm", "embedding", "agent", "workflow", "tool", "server", "other"]),
         response_id=word,
+        scope_name=word,
         request_model=word,
+        cache_read_tokens=count,
         input_tokens=count,
         output_tokens=count,
         cost_usd=st.none() | st.decimals(0, 9, places=12),
@@ -90,6 +92,11 @@ def test_what_must_hold_for_any_trace(facts):
     assert trace.duration_ns >= 0
     assert all(row.duration_ns >= 0 for row in spans)
     assert 0 <= trace.llm_count <= sum(row.category == "llm" for row in spans)
+    for row in spans:
+        assert row.counted == (row.counted_reason in ("model_call", "only_figures", "best_informed"))
+        kind, _, other = row.counted_reason.partition(": ")
+        if kind in ("same_response", "same_call"):
+            assert [each.counted_reason for each in spans if each.span_id == other] == ["best_informed"]
     # Figures never vanish altogether: if any span had some, some span counts.
     if any(row.input_tokens or row.output_tokens for row in spans):
         assert counted

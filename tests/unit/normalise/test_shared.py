@@ -8,7 +8,9 @@ import pytest
 
 from spanhouse_server.model.span import PREVIEW_CHARACTERS
 from spanhouse_server.normalise import normalise
+from spanhouse_server.normalise.messages import fold_message
 from spanhouse_server.normalise.preview import MAX_TEXT_BYTES, bound
+from spanhouse_server.normalise.view import View
 from tests.unit.normalise.make import event, raw_span
 
 
@@ -125,3 +127,18 @@ def test_search_text_is_bounded_and_keeps_both_ends() -> None:
     assert span.text.endswith("last")
     assert bound(["a" * MAX_TEXT_BYTES]) == "a" * MAX_TEXT_BYTES
     assert len(bound(["a" * (MAX_TEXT_BYTES + 1)]).encode()) <= MAX_TEXT_BYTES
+
+
+def test_scopes_end_at_a_dot_and_families_are_found_again() -> None:
+    view = View(raw_span({"a.b": 1, "a.c.d": 2, "ab": 3}, scope="x.y.z"))
+    assert [view.in_scope(scope) for scope in ("x", "x.y", "x.y.z", "x.y.z.w", "x.", "y", "")] == [True] * 3 + [
+        False
+    ] * 4
+    assert (view.roots, view.family("a."), view.family("a.")) == ({"a", "ab"}, ["a.b", "a.c.d"], ["a.b", "a.c.d"])
+    view.overlay({"e.f": 4, "a.b": 5})
+    assert (view.roots, view.get("a.b"), view.family("e.")) == ({"a", "ab", "e"}, 1, ["e.f"])
+
+
+@pytest.mark.parametrize("kind", [[], {}, 5, None])
+def test_a_message_with_any_type(kind: object) -> None:
+    assert fold_message({"type": kind, "role": "user", "content": "a", "name": "b"})["role"] == "user"

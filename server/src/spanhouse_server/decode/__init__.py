@@ -4,8 +4,9 @@
 """
 
 from spanhouse_server.decode.check import Checked, check
+from spanhouse_server.decode.json_body import load_json
 from spanhouse_server.decode.parse import parse
 from spanhouse_server.decode.records import decode
 from spanhouse_server.decode.refuse import MAX_RECORD_BYTES
 
-__all__ = ["MAX_RECORD_BYTES", "Checked", "check", "decode", "parse"]
+__all__ = ["MAX_RECORD_BYTES", "Checked", "check", "decode", "load_json", "parse"]

@@ -48,7 +48,7 @@ class _FieldError(ValueError):
 
 def parse_json(request: Any, body: bytes) -> Any:
     """Fill an empty export request from OTLP/JSON and return it. Raises ``UndecodableBody``."""
-    value = _load(body)
+    value = load_json(body)
     if not isinstance(value, dict):
         raise UndecodableBody("the body is JSON but not an object", "send an OTLP export request")
     try:
@@ -58,7 +58,8 @@ def parse_json(request: Any, body: bytes) -> Any:
     return request
 
 
-def _load(body: bytes) -> Any:
+def load_json(body: bytes) -> Any:
+    """Return what a JSON body holds, mended where senders are known to be careless. Raises ``UndecodableBody``."""
     if body.startswith(b"\xef\xbb\xbf"):
         body = body[3:]
     try:

@@ -11,11 +11,16 @@ from spanhouse_server.decode.refuse import Tally, describe_metric, refuse_metric
 from spanhouse_server.decode.values import attributes, finite
 from spanhouse_server.model.raw import Attributes, Decoded, RawMetricPoint, Scope
 
+#: The flag of a point that says there is no value now (a scrape target went away): nothing to keep.
+_NO_VALUE = 1
 _TEMPORALITIES = ("unspecified", "delta", "cumulative")
 
 
 def decode_metrics(message: Any, received_ns: int, large: bool, decoded: Decoded) -> Tally:
-    """Append the good data points of an ``ExportMetricsServiceRequest`` to ``decoded.points``."""
+    """Append the good data points of an ``ExportMetricsServiceRequest`` to ``decoded.points``.
+
+    Points that say there is no value are good, but leave nothing to append.
+    """
     tally = Tally("data points")
     for resource_metrics in message.resource_metrics:
         resource = attributes(resource_metrics.resource.attributes)
@@ -23,7 +28,6 @@ def decode_metrics(message: Any, received_ns: int, large: bool, decoded: Decoded
             scope = scope_of(scope_metrics.scope)
             for metric in scope_metrics.metrics:
                 _metric(metric, resource, scope, received_ns, large, decoded, tally)
-    tally.accepted = len(decoded.points)
     return tally
 
 
@@ -51,6 +55,9 @@ def _metric(
         reason = refuse_point(kind, point, large)
         if reason:
             tally.refuse(reason, describe_metric, metric)
+            continue
+        tally.accepted += 1
+        if point.flags & _NO_VALUE:
             continue
         raw = RawMetricPoint(
             name=metric.name,

@@ -8,6 +8,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from spanhouse_server.clock import MAX_TIME_NS
 from spanhouse_server.decode.common import UNUSUAL_AHEAD_NS, UNUSUAL_BEFORE_NS, scope_of
+from spanhouse_server.decode.pending import SPAN_TYPE, SPAN_TYPE_KEY, announce
 from spanhouse_server.decode.refuse import ZERO_SPAN_ID, ZERO_TRACE_ID, Tally, describe_span, refuse_span
 from spanhouse_server.decode.values import attributes
 from spanhouse_server.model.raw import KINDS, STATUS_CODES, Attributes, Decoded, RawEvent, RawLink, RawSpan, Scope
@@ -55,7 +56,7 @@ def _span(span: Span, resource: Attributes, scope: Scope, received_ns: int) -> R
         if bad := len(pb_links) - len(links):
             dropped_links += bad
             flags.append("invalid_link")
-    return RawSpan(
+    raw = RawSpan(
         span.trace_id.hex(),
         span.span_id.hex(),
         parent_id.hex(),
@@ -76,6 +77,9 @@ def _span(span: Span, resource: Attributes, scope: Scope, received_ns: int) -> R
         dropped_links,
         flags,
     )
+    if raw.attributes.get(SPAN_TYPE_KEY) == SPAN_TYPE:
+        announce(raw)
+    return raw
 
 
 def _mend_times(start_ns: int, end_ns: int, received_ns: int, flags: list[str]) -> tuple[int, int]:

@@ -61,6 +61,7 @@ class SpanFacts:
     host_name: str
     service_instance_id: str
     dialect: str
+    scope_name: str
 
 
 @dataclass(slots=True)
@@ -68,7 +69,8 @@ class IndexRow(SpanFacts):
     """A row of ``span_index``: the facts, with what the whole trace adds to them.
 
     ``version`` is the settle stamp here; session, user, tags and the rest of the context are
-    those of the trace where the span had none of its own.
+    those of the trace where the span had none of its own. ``counted_reason`` says why the span
+    counts or does not (``normalise.settle_usage``).
     """
 
     project_id: str = ""
@@ -77,6 +79,7 @@ class IndexRow(SpanFacts):
     duration_ns: int = 0
     model: str = ""
     counted: bool = False
+    counted_reason: str = ""
 
 
 @dataclass(slots=True)

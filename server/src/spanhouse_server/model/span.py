@@ -40,6 +40,11 @@ class Usage:
     are part of input, reasoning and audio part of output. ``basis`` tells how the emitter
     reported them: ``inclusive``, ``exclusive`` (details were added to the total here) or
     ``unknown``; it is empty when there is no usage at all.
+
+    Finer parts: ``cache_write_1h_tokens`` of ``cache_write_tokens`` live an hour, the rest five
+    minutes; ``audio_cache_read_tokens`` of ``cache_read_tokens`` are audio; ``tool_use_tokens`` of
+    input are prompts that the provider's own tools made. ``web_search_requests`` counts searches,
+    not tokens. ``service_tier`` is ``batch flex priority fast`` and the like, empty for standard.
     """
 
     input_tokens: int | None = None
@@ -50,6 +55,13 @@ class Usage:
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
     basis: str = ""
+    cache_write_1h_tokens: int | None = None
+    audio_cache_read_tokens: int | None = None
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
+    tool_use_tokens: int | None = None
+    web_search_requests: int | None = None
+    service_tier: str = ""
 
     @property
     def known(self) -> bool:
@@ -64,7 +76,9 @@ class Cost:
     ``status``: ``priced`` (all tokens priced), ``partial`` (some bucket had no price),
     ``unpriced`` (no price, ``reason`` says why), ``reported`` (the emitter's own figure, no
     price known here), or empty for spans that cost nothing by nature (tools, agents).
-    ``reported_usd`` keeps the emitter's figure beside the computed one.
+    ``reported_usd`` keeps the emitter's figure beside the computed one. ``source`` tells whose
+    prices were used: ``list`` (the public ones), ``rule`` (the public ones by a published discount),
+    ``own:<id>`` (the project's own) or empty.
     """
 
     total_usd: Decimal | None = None
@@ -73,6 +87,7 @@ class Cost:
     reported_usd: Decimal | None = None
     status: str = ""
     reason: str = ""
+    source: str = ""
 
 
 @dataclass(slots=True)

@@ -13,10 +13,11 @@ from spanhouse_server.normalise.dialects.otel_content import LOG_EVENTS, log_eve
 from spanhouse_server.normalise.outcome import read_outcome, read_ttft
 from spanhouse_server.normalise.preview import fill_previews
 from spanhouse_server.normalise.redact import redact_logs, redact_span
+from spanhouse_server.normalise.usage import reported_cost
 from spanhouse_server.normalise.view import View
 
 #: Raised whenever a mapping changes, so that stored spans can be told apart and mapped again.
-MAPPER_VERSION = 1
+MAPPER_VERSION = 2
 #: Added to the flags of a span whose mapping failed; it is kept with name, time and raw record.
 UNMAPPED = "unmapped"
 
@@ -50,6 +51,8 @@ def _read(raw: RawSpan, logs: Sequence[RawLog]) -> Span:
             dialect.read(view, span)
             span.dialect = dialect.name
             break
+    if span.cost.reported_usd is None:
+        span.cost.reported_usd = reported_cost(view.attributes)
     read_context(view, span)
     read_outcome(view, span)
     read_ttft(view, span)

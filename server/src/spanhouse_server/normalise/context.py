@@ -6,11 +6,12 @@ instrumentation it uses. Bare names (``metadata``, ``tags``) are read only by th
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from spanhouse_server.model.raw import Attributes
 from spanhouse_server.model.span import Span
-from spanhouse_server.normalise.values import name_of, names_of, text_of
+from spanhouse_server.normalise.values import name_of, names_of, text_of, unquoted
 from spanhouse_server.normalise.view import View
 
 MAX_METADATA = 128
@@ -24,7 +25,9 @@ SESSION_KEYS = (
     "traceloop.association.properties.session_id",
     "langsmith.metadata.session_id",
     "langsmith.metadata.thread_id",
+    "langsmith.metadata.conversation_id",
     "ai.telemetry.metadata.sessionId",
+    "ai.settings.context.sessionId",
     "gcp.vertex.agent.session_id",
     "mlflow.trace.session",
 )
@@ -37,6 +40,7 @@ USER_KEYS = (
     "traceloop.association.properties.user_id",
     "langsmith.metadata.user_id",
     "ai.telemetry.metadata.userId",
+    "ai.settings.context.userId",
     "mlflow.trace.user",
     "metadata.user_api_key_end_user_id",
 )
@@ -54,7 +58,10 @@ METADATA_PREFIXES = (
     "langfuse.trace.metadata.",
     "langsmith.metadata.",
     "ai.telemetry.metadata.",
+    "ai.settings.context.",
 )
+#: What LangSmith's SDK puts among the user's metadata, and what has a field of its own.
+_LANGSMITH_OWN = re.compile(r"langsmith\.metadata\.(?:ls_|lc_|LANGSMITH_|usage_metadata\Z|_type\Z|invocation_params\Z)")
 _METADATA_ROOTS = frozenset(prefix.partition(".")[0] for prefix in METADATA_PREFIXES)
 ENVIRONMENT_KEYS = ("langfuse.environment", "deployment.environment.name", "deployment.environment")
 RELEASE_KEYS = ("langfuse.release", "service.version", "vcs.repository.ref.revision")
@@ -65,20 +72,20 @@ PROMPT_VERSION_KEYS = (
     "traceloop.prompt.version",
     "llm.prompt_template.version",
 )
-#: A span with none of these has no context of its own.
-_CONTEXT_KEYS = frozenset(
-    key
-    for keys in (
-        SESSION_KEYS,
-        USER_KEYS,
-        TAG_KEYS,
-        ENVIRONMENT_KEYS,
-        RELEASE_KEYS,
-        PROMPT_NAME_KEYS,
-        PROMPT_VERSION_KEYS,
-    )
-    for key in keys
+_GROUPS = (
+    SESSION_KEYS,
+    USER_KEYS,
+    ENVIRONMENT_KEYS,
+    RELEASE_KEYS,
+    PROMPT_NAME_KEYS,
+    PROMPT_VERSION_KEYS,
+    TAG_KEYS,
 )
+_TAGS = _GROUPS.index(TAG_KEYS)
+#: Attribute to (what it tells, preference among the names that tell the same).
+_PLACES = {key: (place, rank) for place, keys in enumerate(_GROUPS) for rank, key in enumerate(keys)}
+#: A span with none of these has no context of its own.
+_CONTEXT_KEYS = frozenset(_PLACES)
 _NOT_METADATA = frozenset((*SESSION_KEYS, *USER_KEYS, *TAG_KEYS))
 
 
@@ -94,14 +101,9 @@ class Origin(NamedTuple):
 
 def read_context(view: View, span: Span) -> None:
     """Fill in the context, from the span and, where it may be the same for all spans, its resource."""
-    if not _CONTEXT_KEYS.isdisjoint(view.attributes):
-        span.session_id = span.session_id or view.name(*SESSION_KEYS)
-        span.user_id = span.user_id or view.name(*USER_KEYS)
-        span.environment = span.environment or view.name(*ENVIRONMENT_KEYS)
-        span.release = span.release or view.name(*RELEASE_KEYS)
-        span.prompt_name = span.prompt_name or view.name(*PROMPT_NAME_KEYS)
-        span.prompt_version = span.prompt_version or view.name(*PROMPT_VERSION_KEYS)
-        span.tags = (span.tags or read_tags(view))[:MAX_TAGS]
+    found = _CONTEXT_KEYS.intersection(view.attributes)
+    if found:
+        _read_own(view, span, found)
     if not _METADATA_ROOTS.isdisjoint(view.roots):
         for prefix in METADATA_PREFIXES:
             _read_metadata(view, span, prefix)
@@ -133,15 +135,30 @@ def origin_of(resource: Attributes) -> Origin:
     return origin
 
 
-def read_tags(view: View) -> list[str]:
-    """Return the tags of the first key that has any: an array, JSON text or comma-separated text."""
-    for key in TAG_KEYS:
-        value = view.get(key)
-        if value is not None:
-            tags = names_of(value)
-            if tags:
-                return tags
-    return []
+def _read_own(view: View, span: Span, keys: frozenset[str]) -> None:
+    """Fill in what the span's own attributes tell: of the keys for one thing, the first that holds a label."""
+    told = [""] * _TAGS
+    tags: list[str] = []
+    ranks = [len(_PLACES)] * len(_GROUPS)
+    for key in keys:
+        place, rank = _PLACES[key]
+        if rank >= ranks[place]:
+            continue
+        if place == _TAGS:  # an array, JSON text or comma-separated text
+            labels = names_of(view.attributes[key])
+            if labels:
+                tags, ranks[place] = labels, rank
+        else:
+            text = name_of(view.attributes[key])
+            if text:
+                told[place], ranks[place] = text, rank
+    span.session_id = span.session_id or told[0]
+    span.user_id = span.user_id or told[1]
+    span.environment = span.environment or told[2]
+    span.release = span.release or told[3]
+    span.prompt_name = span.prompt_name or told[4]
+    span.prompt_version = span.prompt_version or told[5]
+    span.tags = (span.tags or tags)[:MAX_TAGS]
 
 
 def add_metadata(span: Span, key: str, value: Any) -> None:
@@ -152,8 +169,11 @@ def add_metadata(span: Span, key: str, value: Any) -> None:
 
 def _read_metadata(view: View, span: Span, prefix: str) -> None:
     for key in view.family(prefix):
-        if key not in _NOT_METADATA:
-            add_metadata(span, key[len(prefix) :], view.get(key))
+        if key not in _NOT_METADATA and not _LANGSMITH_OWN.match(key):
+            value = view.get(key)
+            if type(value) is str and value[:1] == '"':  # Langfuse's SDK of today puts text in JSON quotes
+                value = unquoted(value)
+            add_metadata(span, key[len(prefix) :], value)
 
 
 def _first(attributes: dict[str, Any], keys: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Read JSON that arrives as text: bounded, and tolerant of text that a length limit cut off.
+"""Read JSON, or what Python shows of its objects, that arrives as text: bounded, and tolerant of a cut end.
 
 SDKs cut attribute values at ``OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT``, in the middle of a string or a
 key. What stands before the cut is still what a person wants to read, so it is kept.
@@ -6,17 +6,22 @@ key. What stands before the cut is still what a person wants to read, so it is k
 
 from __future__ import annotations
 
+import ast
+import math
 import re
+import warnings
 from typing import Any, NamedTuple
 
 import orjson
 
 MAX_CHARACTERS = 32 * 1024 * 1024
 MAX_PREFIX_CHARACTERS = 1024 * 1024
+MAX_PYTHON_CHARACTERS = 256 * 1024
 MAX_DEPTH = 100
 #: JSON inside JSON strings is opened at most this many times.
 MAX_LAYERS = 3
 
+_BRACKETS = {"{": "}", "[": "]", "(": ")"}
 _TOKEN = re.compile(
     r'[ \t\n\r]*(?:(?P<mark>[{}\[\],:])|(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")|(?P<open>"[^"\\]*(?:\\.[^"\\]*)*\\?\Z)'
     r"|(?P<word>true|false|null|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?=[,\]}\s])|(?P<rest>[-+.\w]{0,32}\Z))",
@@ -127,3 +132,89 @@ def dump(value: Any) -> str:
         return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
     except (TypeError, ValueError, RecursionError):
         return str(value)
+
+
+def parse_python(text: str) -> Parsed:
+    """Return the dict, list or tuple a text holds as JSON or as Python shows it (``{'a': None}``), else the text.
+
+    Only literals are read, nothing is run. Of a text that was cut, what stood before the cut is kept.
+    """
+    parsed = parse(text)
+    if not isinstance(parsed.value, str) and not parsed.truncated:
+        return parsed
+    start = text.lstrip()[:1]
+    if start not in ("{", "[", "(") or len(text) > MAX_PYTHON_CHARACTERS:
+        return parsed
+    value = _literal(text)
+    if isinstance(value, (dict, list, tuple)):
+        return Parsed(_plain(value), False)
+    for candidate in _closed(text):
+        value = _literal(candidate)
+        if isinstance(value, (dict, list, tuple, set)):
+            return Parsed(_plain(value, cut=True), True)
+    return parsed
+
+
+def _literal(text: str) -> Any:
+    try:
+        if "\\" not in text:
+            return ast.literal_eval(text.strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd escapes in somebody's text
+            return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _closed(text: str) -> list[str]:
+    """Return a cut literal closed in the ways that may make it whole, the one that keeps most first."""
+    closers: list[str] = []
+    quote = ""
+    last_comma: tuple[int, str] | None = None
+    escaped = False
+    for position, character in enumerate(text):
+        if quote:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == quote:
+                quote = ""
+        elif character in "'\"":
+            quote = character
+        elif character in _BRACKETS:
+            if len(closers) >= MAX_DEPTH:
+                return []
+            closers.append(_BRACKETS[character])
+        elif character in ")]}":
+            if not closers or closers.pop() != character:
+                return []
+        elif character == ",":
+            last_comma = position, "".join(reversed(closers))
+    end = "".join(reversed(closers))
+    if not end:
+        return []
+    found = [(text[:-1] if escaped else text) + quote + end]
+    if last_comma is not None:
+        found.append(text[: last_comma[0]] + last_comma[1])
+    return found
+
+
+def _plain(value: Any, cut: bool = False) -> Any:
+    """Return a literal as JSON has it: tuples and sets as arrays, keys and odd values as text.
+
+    In a text that was ``cut``, a set is a dict that ended within its first key.
+    """
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else str(key): _plain(item, cut) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, cut) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return {} if cut else [_plain(item) for item in sorted(value, key=repr)]
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return str(value)

@@ -18,8 +18,8 @@ from spanhouse_server.normalise.parts import (
 )
 
 MAX_MESSAGES = 10_000
-#: Roles that say all about a message; a user's may turn out to be a tool's.
-_PLAIN_ROLES = ("assistant", "system", "tool")
+#: Roles whose text is only text; a tool's is the answer to a call.
+_PLAIN_ROLES = ("user", "assistant", "system")
 _CHAT_KEYS = frozenset({"content", "parts", "tool_calls", "message", "kwargs", "data"})
 #: Items of OpenAI's Responses API that stand beside messages, and who speaks them.
 _ITEM_ROLES = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
@@ -81,19 +81,30 @@ def _speaker(kind: Any) -> str:
 
 def fold_message(item: dict[str, Any], role: str = "user") -> Message:
     """Return one message; ``role`` is used where the item names none."""
-    given = item.get("parts")
-    if type(given) is list and item.get("role") in _PLAIN_ROLES and "name" not in item:  # as today's conventions say
-        plain: Message = {"role": item["role"], "parts": fold_parts(given)}
+    given, named = item.get("parts"), item.get("role")
+    if type(given) is list and type(named) is str and named in KNOWN_ROLES and "name" not in item:
+        parts = fold_parts(given)  # as today's conventions say
+        if named == "user" and parts and all(map(_is_response, parts)):
+            named = "tool"
+        plain: Message = {"role": named, "parts": parts}
         if type(item.get("finish_reason")) is str and item["finish_reason"]:
             plain["finish_reason"] = item["finish_reason"]
         return plain
+    if len(item) == 2 and named in _PLAIN_ROLES:  # as most chats are
+        content = item.get("content")
+        if type(content) is str and content and content[0] != "[":
+            return {"role": named, "parts": [text_part(content)]}
     if "lc" in item and _is_serialised(item):
         path = item.get("id")
         role = fold_role(str(path[-1]), role) if isinstance(path, list) and path else role
         item = item["kwargs"]
     elif _speaker(item.get("type")) and _is_serialised(item):
         item = {"type": item["type"], **item["data"]}
-    inner = item.get("message")
+    inner, given = item.get("message"), item.get("parts")
+    content = item.get("content")
+    if given is None and type(content) is dict and type(content.get("parts")) is list:  # as Gemini nests them
+        item = {**item, **content}
+        given = content["parts"]
     if isinstance(inner, dict) and "parts" not in item and "content" not in item:
         message = fold_message(inner, role)
         if isinstance(item.get("finish_reason"), str):
@@ -102,13 +113,18 @@ def fold_message(item: dict[str, Any], role: str = "user") -> Message:
 
     message = {"role": _role_of(item, role), "parts": []}
     for key in ("name", "finish_reason"):
-        if isinstance(item.get(key), str) and item[key] and item.get("type") not in _ITEM_ROLES:
+        if isinstance(item.get(key), str) and item[key] and not _is_item(item):
             message[key] = item[key]
-    parts = item.get("parts")
-    message["parts"] = fold_parts(parts) if isinstance(parts, list) else _parts_of_chat(item, message["role"])
+    message["parts"] = fold_parts(given) if isinstance(given, list) else _parts_of_chat(item, message["role"])
     if message["role"] == "user" and message["parts"] and all(map(_is_response, message["parts"])):
         message["role"] = "tool"  # Anthropic's API hands tool results over in the user's name
     return message
+
+
+def _is_item(item: dict[str, Any]) -> bool:
+    """Tell whether this is an item of the Responses API that is no message."""
+    kind = item.get("type")
+    return isinstance(kind, str) and kind in _ITEM_ROLES
 
 
 def _is_response(part: Part) -> bool:
@@ -130,7 +146,7 @@ def _role_of(item: dict[str, Any], otherwise: str) -> str:
 
 
 def _parts_of_chat(item: dict[str, Any], role: str) -> list[Part]:
-    if item.get("type") in _ITEM_ROLES:
+    if _is_item(item):
         return [fold_part(item)]
     content = content_of(item.get("content"))
     call_id = item.get("tool_call_id") or (item.get("id") if role == "tool" else None)

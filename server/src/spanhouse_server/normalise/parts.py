@@ -66,7 +66,7 @@ def fold_part(item: Any) -> Part:
         return item
     folder = _FOLDERS.get(kind) if isinstance(kind, str) else None
     if folder is None and kind is None:
-        folder = next((fold for key, fold in _UNTYPED.items() if key in item), None)
+        folder = next((fold for key, fold in _UNTYPED.items() if item.get(key) is not None), None)
     part = folder(item) if folder is not None else None
     if part is not None:
         return part
@@ -172,6 +172,24 @@ def _media(item: Part) -> Part | None:
     return _from_url(modality, item.get("image_url") or item.get("image") or item.get("url"))
 
 
+def _binary(item: Part) -> Part | None:
+    """Fold media that names its type beside its data (pydantic-ai)."""
+    mime_type, content = item.get("media_type"), item.get("content")
+    if not isinstance(mime_type, str) or not isinstance(content, str):
+        return None
+    modality = next((known for known in _MODALITIES if mime_type.startswith(known)), "document")
+    return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": content}
+
+
+def _uri(item: Part) -> Part | None:
+    """Fold the data of a ``data:`` address into a blob; other addresses stay."""
+    uri = item.get("uri")
+    if not isinstance(uri, str) or not uri.startswith("data:"):
+        return None
+    modality = item.get("modality")
+    return _from_url(modality if isinstance(modality, str) else "document", uri)
+
+
 def _inline_data(item: Part) -> Part | None:
     data = item.get("inlineData") or item.get("inline_data")
     if not isinstance(data, dict):
@@ -222,6 +240,12 @@ _FOLDERS: dict[str, Callable[[Part], Part | None]] = {
     "input_audio": _media,
     "input_file": _media,
     "document": _media,
+    "binary": _binary,
+    "image-url": _media,
+    "audio-url": _media,
+    "video-url": _media,
+    "document-url": _media,
+    "uri": _uri,
 }
 #: Bedrock and Gemini name the kind of a block by its only key.
 _UNTYPED: dict[str, Callable[[Part], Part | None]] = {

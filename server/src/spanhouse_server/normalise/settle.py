@@ -50,19 +50,21 @@ def settle(project_id: str, facts: list[SpanFacts], version: int) -> SettledTrac
 def _index_rows(tree: Tree, counting: Counting, context: Context, project_id: str, version: int) -> list[IndexRow]:
     rows = []
     metadata = context.metadata
-    for span, parent, counted, prompt in zip(tree.spans, tree.parents, counting.counted, prompts(tree), strict=True):
+    serving = prompts(tree)
+    for index, span in enumerate(tree.spans):
         row = IndexRow(*_FACTS(span))
         row.project_id = project_id
         row.version = version
-        row.is_root = parent < 0
-        row.counted = counted
+        row.is_root = tree.parents[index] < 0
+        row.counted = counting.counted[index]
+        row.counted_reason = counting.reasons[index]
         row.duration_ns = span.end_ns - span.start_ns if span.end_ns > span.start_ns > 0 else 0
         row.model = span.response_model or span.request_model
         row.session_id = span.session_id or context.session_id
         row.user_id = span.user_id or context.user_id
         row.environment = span.environment or context.environment
         row.release = span.release or context.release
-        row.prompt_name, row.prompt_version = prompt
+        row.prompt_name, row.prompt_version = serving[index]
         row.tags = span_tags(span, context)
         row.metadata = {**metadata, **span.metadata} if span.metadata else metadata
         rows.append(row)
@@ -105,22 +107,22 @@ def _trace_row(tree: Tree, top: int, counting: Counting, context: Context, proje
         cost_output_usd=_money(span.cost_output_usd for span in counted)[0],
         cost_status=_cost_status(counted, counting.unknown or not all_fit, bool(models)),
         ttft_ns=next((span.ttft_ns for span in models if span.ttft_ns is not None), None),
-        models=unique(span.response_model or span.request_model for span in models),
-        providers=unique(span.provider for span in spans),
-        categories=unique(span.category for span in spans),
-        operations=unique(span.operation for span in spans),
-        services=unique(span.service_name for span in spans),
-        tool_names=unique(span.tool_name for span in spans),
-        agent_names=unique(span.agent_name for span in spans),
-        error_types=unique(span.error_type for span in spans),
+        models=unique({span.response_model or span.request_model for span in models}),
+        providers=unique({span.provider for span in spans}),
+        categories=unique({span.category for span in spans}),
+        operations=unique({span.operation for span in spans}),
+        services=unique({span.service_name for span in spans}),
+        tool_names=unique({span.tool_name for span in spans}),
+        agent_names=unique({span.agent_name for span in spans}),
+        error_types=unique({span.error_type for span in spans}),
         session_id=context.session_id,
         user_id=context.user_id,
         tags=context.tags,
         metadata=context.metadata,
         environment=context.environment,
         release=context.release,
-        prompt_names=unique(span.prompt_name for span in spans),
-        dialects=unique(span.dialect for span in spans),
+        prompt_names=unique({span.prompt_name for span in spans}),
+        dialects=unique({span.dialect for span in spans}),
         input_preview=input_preview,
         output_preview=output_preview,
     )

@@ -10,7 +10,6 @@ What spreads is bounded, because a trace may have fifty thousand spans, each wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spanhouse_server.model.facts import SpanFacts
@@ -78,8 +77,7 @@ def prompts(tree: Tree) -> list[tuple[str, str]]:
     return serving
 
 
-def unique(values: Iterable[str]) -> list[str]:
-    """Return the values that are not empty, sorted, each once."""
-    found = set(values)
-    found.discard("")
-    return sorted(found)
+def unique(values: set[str]) -> list[str]:
+    """Return the values that are not empty, sorted."""
+    values.discard("")
+    return sorted(values)

@@ -1,17 +1,16 @@
-"""Which spans of a trace count in sums, so that every token is counted once.
+"""Which spans of a trace count in sums, so that every token is counted once, and why.
 
 A model span (llm, embedding, reranker) counts when it has usage or a cost and no model span of its
-own category below it has: of a framework's span around an SDK's around a retry, the innermost with
-figures counts. A tool span in between ends that search: a model called by a tool that the outer
+own category below it has: of a framework's span around an SDK's around a gateway's, the innermost
+with figures counts. A tool span in between ends that search: a model called by a tool that the outer
 model called is another call.
 
 Everything else (agents, workflows, servers, engines) repeats what happens elsewhere. Such a span
 counts only when its figures are all there is: none below it, and no model span above it that has
 them (an engine's span below the client's).
 
-Two counting model spans of one category with the same response id are one call seen twice, if
-they overlap in time or report the same tokens: the earlier counts. (Some servers give every
-response the same id, so the id alone does not do.)
+Reports of one call that the tree does not show as such (two instrumentations side by side, a
+response id twice) are found by ``settle_doubles``; of all reports of a call the best informed counts.
 
 Zero tokens are figures too, but they do not outvote a span that has more.
 """
@@ -21,7 +20,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.normalise.settle_doubles import Doubles, Shadows, find_doubles, known_figures
 from spanhouse_server.normalise.settle_tree import Tree
+
+# Why a span counts …
+CALL = "model_call"  # a model call, nothing below it has figures of its kind
+ONLY = "only_figures"  # no call of its own, but nobody else tells its figures
+BEST = "best_informed"  # of several reports of one call, this one tells most
+# … or does not. Doubles say "same_response: <span id>" or "same_call: <span id>".
+WRAPS = "wraps_call"  # a call of its kind below it has the figures
+REPEATS = "repeats_children"  # sums up what is below it
+INSIDE = "inside_call"  # part of the call above it: an engine, a raw request
+#: Without figures there is nothing to count.
+NO_FIGURES = ""
+
+_COUNTS = frozenset({CALL, ONLY, BEST})
 
 #: One bit per model category: "has figures"; shifted by ``_SEEN``: "is there at all".
 _BITS = {"llm": 1, "embedding": 2, "reranker": 4}
@@ -32,12 +45,14 @@ _SEEN = 4
 
 @dataclass(slots=True)
 class Counting:
-    """``counted`` by index. ``unknown`` tells that some finished model call left no figures at all.
+    """``counted`` and ``reasons`` by index.
 
-    ``llm_calls`` is the number of llm spans that are calls of their own, not wrappers or doubles.
+    ``unknown`` tells that some finished model call left no figures at all; ``llm_calls`` is the
+    number of llm spans that are calls of their own, not wrappers or doubles.
     """
 
     counted: list[bool]
+    reasons: list[str]
     unknown: bool
     llm_calls: int
 
@@ -51,21 +66,18 @@ def count_usage(tree: Tree) -> Counting:
         for span, bit in zip(spans, bits, strict=True)
     ]
     below, above = _spread(tree, bits, own)
-    candidates = [_is_leaf(*each) for each in zip(spans, bits, own, below, above, strict=True)]
-    doubles = _drop_doubles(spans, bits, candidates)
-    responses = {span.response_id for span, yes in zip(spans, candidates, strict=True) if yes and span.response_id}
-    unknown = False
-    llm_calls = -doubles
-    for index, bit in enumerate(bits):
-        if not bit or below[index] & (bit << _SEEN):
-            continue
-        span = spans[index]
-        if bit == 1:
-            llm_calls += 1
-        if candidates[index] or own[index] or _is_known(span) or above[index] & bit or span.status_code == "error":
-            continue
-        unknown = unknown or not span.response_id or span.response_id not in responses
-    return Counting(candidates, unknown, llm_calls)
+    reasons = [_reason(*each) for each in zip(spans, bits, own, below, above, strict=True)]
+    doubles = find_doubles(
+        tree,
+        calls={index: bits[index] for index, reason in enumerate(reasons) if reason is CALL},
+        wrappers={index: bits[index] for index, reason in enumerate(reasons) if reason is WRAPS},
+    )
+    for index, counting in doubles.of.items():
+        kind = "same_response" if index in doubles.by_response else "same_call"
+        reasons[index] = f"{kind}: {spans[counting].span_id}"
+        reasons[counting] = BEST
+    llm_calls, unknown = _calls(tree, bits, below, above, reasons, doubles)
+    return Counting([reason in _COUNTS for reason in reasons], reasons, unknown, llm_calls)
 
 
 def _spread(tree: Tree, bits: list[int], own: list[int]) -> tuple[list[int], list[int]]:
@@ -85,32 +97,34 @@ def _spread(tree: Tree, bits: list[int], own: list[int]) -> tuple[list[int], lis
     return below, above
 
 
-def _is_leaf(span: SpanFacts, bit: int, own: int, below: int, above: int) -> bool:
+def _reason(span: SpanFacts, bit: int, own: int, below: int, above: int) -> str:
     if bit:
-        return not below & bit and _is_known(span)
-    return bool(own) and not below & _ANY and not above
+        if not own and not known_figures(span):
+            return NO_FIGURES
+        return WRAPS if below & bit else CALL
+    if not own:
+        return NO_FIGURES
+    if below & _ANY:
+        return REPEATS
+    return INSIDE if above else ONLY
 
 
-def _is_known(span: SpanFacts) -> bool:
-    return span.input_tokens is not None or span.output_tokens is not None or span.cost_usd is not None
-
-
-def _drop_doubles(spans: list[SpanFacts], bits: list[int], candidates: list[bool]) -> int:
-    """Unmark candidates that repeat an earlier one's call; return how many of them were llm spans."""
-    until_ns: dict[tuple[str, int], int] = {}
-    tokens_seen: set[tuple[str, int, int | None, int | None]] = set()
-    dropped = 0
-    for index, span in enumerate(spans):
-        response_id = span.response_id
-        if not response_id or not candidates[index] or not bits[index]:
+def _calls(
+    tree: Tree, bits: list[int], below: list[int], above: list[int], reasons: list[str], doubles: Doubles
+) -> tuple[int, bool]:
+    """Return the number of llm calls, and whether some call left no figures."""
+    unknown = False
+    llm_calls = 0
+    shadows: Shadows | None = None
+    for index, bit in enumerate(bits):
+        if not bit or below[index] & (bit << _SEEN):
             continue
-        key = (response_id, bits[index])
-        tokens = (*key, span.input_tokens, span.output_tokens)
-        end_ns = until_ns.get(key)
-        if end_ns is not None and (span.start_ns < end_ns or tokens in tokens_seen):
-            candidates[index] = False
-            dropped += bits[index] == 1
-            continue
-        tokens_seen.add(tokens)
-        until_ns[key] = span.end_ns
-    return dropped
+        if reasons[index] or above[index] & bit or tree.spans[index].status_code == "error":
+            repeats = index in doubles.repeats
+        else:
+            shadows = shadows or Shadows(tree, bits, reasons)
+            repeats = shadows.has(index)
+            unknown = unknown or not repeats
+        if bit == 1 and not repeats:
+            llm_calls += 1
+    return llm_calls, unknown

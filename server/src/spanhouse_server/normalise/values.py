@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import orjson
+
 from spanhouse_server.normalise import jsontext
 
 #: No span ever counted more tokens; sums of a few stay within 64 bits.
@@ -64,6 +66,8 @@ def seconds_to_ns(value: Any) -> int | None:
 
 def names_of(value: Any) -> list[str]:
     """Return a list of labels from an array, a JSON array in text, or comma-separated text."""
+    if value is None:
+        return []
     if isinstance(value, str):
         parsed = jsontext.parse(value).value
         value = parsed if isinstance(parsed, list) else value.split(",")
@@ -71,6 +75,17 @@ def names_of(value: Any) -> list[str]:
         return []
     names = [name_of(item).strip() for item in value]
     return list(dict.fromkeys(name for name in names if name))
+
+
+def unquoted(value: Any) -> Any:
+    """Return the text inside JSON quotes (``'"LLM"'``), where a value is such text; else the value."""
+    if isinstance(value, str) and value[:1] == '"' and value[-1:] == '"' and len(value) > 1:
+        try:
+            inner = orjson.loads(value)
+        except ValueError:
+            return value
+        return inner if isinstance(inner, str) else value
+    return value
 
 
 def text_of(value: Any) -> str:

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from spanhouse_server.model.span import Message, Span
-from spanhouse_server.normalise.messages import fold_messages, looks_like_messages, text_message
-from spanhouse_server.normalise.parts import fold_parts
+from spanhouse_server.normalise.messages import (
+    fold_messages,
+    fold_tool_definition,
+    looks_like_messages,
+    text_message,
+)
+from spanhouse_server.normalise.parts import MAX_PARTS, fold_parts, text_part
 from spanhouse_server.normalise.values import name_of, number_of, text_of
-from spanhouse_server.normalise.view import View
+from spanhouse_server.normalise.view import View, indexed, subtree
 
 MAX_DOCUMENTS = 10_000
 
@@ -69,6 +74,28 @@ def messages_from(value: Any, role: str) -> list[Message]:
         return fold_messages(value, role)
     text = text_of(value)
     return [text_message(role, text)] if text else []
+
+
+def embedded_texts(value: Any) -> list[Message]:
+    """Return the texts an embedding was made of, one or many, as parts of one message."""
+    texts = value if isinstance(value, list) else [value]
+    parts = [text_part(text) for text in texts[:MAX_PARTS] if isinstance(text, str) and text]
+    return [{"role": "user", "parts": parts}] if parts else []
+
+
+def one_message(messages: list[Message]) -> list[Message]:
+    """Return what an embedding was made of, one text a message, as the parts of one message."""
+    parts = [part for message in messages for part in message["parts"]]
+    return [{"role": "user", "parts": parts}] if parts else []
+
+
+def flat_tools(view: View, flat: list[dict[str, Any]] | None = None) -> list[Any]:
+    """Return the tools offered from a flattened list, ``llm.request.functions.N.name`` … if none is given."""
+    if flat is None:
+        if "llm.request.functions.0.name" not in view.attributes:
+            return []
+        flat = indexed(subtree(view.groups("llm").get("request", {}), "functions."))
+    return [fold_tool_definition(function) for function in flat if function.get("name")]
 
 
 def answers(messages: list[Message]) -> list[Message]:

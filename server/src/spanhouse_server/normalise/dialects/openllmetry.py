@@ -1,4 +1,7 @@
-"""OpenLLMetry (Traceloop): old flattened prompts, entities with JSON input and output."""
+"""OpenLLMetry (Traceloop): old flattened prompts, entities with JSON input and output, vector databases.
+
+What it has migrated speaks OpenTelemetry; many of its instrumentations still flatten.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,18 @@ from typing import Any
 
 from spanhouse_server.model.span import Message, Span
 from spanhouse_server.normalise.dialects import otel
-from spanhouse_server.normalise.dialects.base import Dialect, fill_input_output
-from spanhouse_server.normalise.messages import fold_message, fold_tool_definition
+from spanhouse_server.normalise.dialects.base import Dialect, fill_input_output, flat_tools, fold_documents
+from spanhouse_server.normalise.messages import fold_message
 from spanhouse_server.normalise.view import View, indexed, subtree
 
+_OLD_PARAMETERS = {
+    "llm.top_k": "top_k",
+    "llm.frequency_penalty": "frequency_penalty",
+    "llm.presence_penalty": "presence_penalty",
+    "llm.chat.stop_sequences": "stop_sequences",
+    "llm.is_streaming": "stream",
+    "llm.request.repetition_penalty": "repetition_penalty",
+}
 CATEGORIES = {"workflow": "workflow", "task": "workflow", "agent": "agent", "tool": "tool"}
 
 
@@ -40,9 +51,15 @@ def read(view: View, span: Span) -> None:
     if not span.finish_reasons:
         reasons = [message["finish_reason"] for message in span.output_messages if "finish_reason" in message]
         span.finish_reasons = list(dict.fromkeys(reasons))
-    if not span.tool_definitions and "llm" in view.roots:
-        functions = indexed(subtree(view.groups("llm").get("request", {}), "functions."))
-        span.tool_definitions = [fold_tool_definition(function) for function in functions]
+    if "llm" in view.roots:
+        span.tool_definitions = span.tool_definitions or flat_tools(view)
+        for key in _OLD_PARAMETERS.keys() & view.attributes.keys():
+            span.parameters.setdefault(_OLD_PARAMETERS[key], view.opened(view.get(key)))
+    if "db" in view.roots:
+        _read_database(view, span)
+    for name in ("template", "variables", "template_variables"):
+        if f"traceloop.prompt.{name}" in view.attributes:
+            span.parameters[f"prompt_template.{name}"] = view.json(f"traceloop.prompt.{name}")
     if "traceloop.entity.input" in view.attributes or "traceloop.entity.output" in view.attributes:
         fill_input_output(span, _inside(view, "input", "inputs"), _inside(view, "output", "outputs"))
 
@@ -51,10 +68,33 @@ def _flat_messages(flat: dict[str, Any], role: str) -> list[Message]:
     messages = []
     for fields in indexed(flat):
         calls = indexed(subtree(fields, "tool_calls."))
+        single = subtree(fields, "function_call.")
+        if single.get("name"):  # the generation before tools
+            calls.append(single)
         message = fold_message({**fields, "tool_calls": calls} if calls else fields, role)
         if message["parts"]:
             messages.append(message)
     return messages
+
+
+def _read_database(view: View, span: Span) -> None:
+    """Read what a vector database was asked and found, one span event per result."""
+    results = view.events("db.query.result", "db.search.result")
+    if not results and "db.vector.query.top_k" not in view.attributes:
+        return
+    if not view.name("traceloop.span.kind"):
+        span.category, span.operation = "retriever", "retrieval"
+    if "db.vector.query.top_k" in view.attributes:
+        span.parameters["top_k"] = view.get("db.vector.query.top_k")
+    if not span.documents:
+        span.documents = fold_documents([_found(view, event.attributes) for event in results])
+
+
+def _found(view: View, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return one result; a distance is kept as metadata, as it grows where a score falls."""
+    fields = {key.rpartition(".")[2]: value for key, value in attributes.items()}
+    fields["metadata"] = view.opened_python(fields.get("metadata"))
+    return {key: value for key, value in fields.items() if value not in (None, "") and key != "vector"}
 
 
 def _inside(view: View, side: str, wrapper: str) -> Any:

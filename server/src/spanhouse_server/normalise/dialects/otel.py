@@ -81,6 +81,11 @@ _TOOL_KEYS = frozenset(
         "gen_ai.tool.output",
     }
 )
+FOUND_KEYS = ("gen_ai.retrieval.documents", "gen_ai.memory.records")
+_FOUND_KEYS = frozenset(FOUND_KEYS)
+QUERY_KEYS = ("gen_ai.retrieval.query.text", "gen_ai.retrieval.query", "gen_ai.memory.query.text")
+#: Model Context Protocol: only calling a tool is an operation of the conventions.
+MCP_METHOD = "mcp.method.name"
 _SPEAKS = (
     "gen_ai.usage.",
     "gen_ai.prompt",
@@ -93,7 +98,7 @@ _SPEAKS = (
 
 def matches(view: View) -> bool:
     """Tell whether a span carries GenAI attributes, events or log events."""
-    if "gen_ai" in view.roots or view.logs:
+    if "gen_ai" in view.roots or view.logs or MCP_METHOD in view.attributes:
         return True
     return any(event.name.startswith("gen_ai.") for event in view.raw.events)
 
@@ -109,7 +114,7 @@ def read(view: View, span: Span) -> None:
             span.finish_reasons = names_of(view.get(key))
     read_tool(view, span)
     read_content(view, span)
-    if span.category in ("retriever", "reranker") or "gen_ai.retrieval.documents" in view.attributes:
+    if span.category in ("retriever", "reranker") or not _FOUND_KEYS.isdisjoint(view.attributes):
         read_retrieval(view, span)
     if not span.finish_reasons:
         reasons = [message["finish_reason"] for message in span.output_messages if message.get("finish_reason")]
@@ -137,6 +142,8 @@ def _guess_category(view: View, operation: str) -> str:
         return "server"
     if operation:
         return "other"
+    if MCP_METHOD in view.attributes:
+        return "tool" if view.get(MCP_METHOD) == "tools/call" else "other"
     if "gen_ai.tool.call.id" in view.attributes or "gen_ai.tool.call.arguments" in view.attributes:
         return "tool"
     if any(key.startswith(_SPEAKS) for key in family):
@@ -174,9 +181,11 @@ def read_tool(view: View, span: Span) -> None:
 
 
 def read_retrieval(view: View, span: Span) -> None:
-    """Read the query and the documents of a retrieval."""
-    span.documents = fold_documents(view.json("gen_ai.retrieval.documents"))
-    query = view.text("gen_ai.retrieval.query.text") or view.text("gen_ai.retrieval.query")
+    """Read the query and the documents of a retrieval, or the records a memory was asked for."""
+    for key in FOUND_KEYS:
+        if not span.documents and key in view.attributes:
+            span.documents = fold_documents(view.json(key))
+    query = next((text for key in QUERY_KEYS if (text := view.text(key))), "")
     if query and not span.input_messages:
         span.input_messages = [text_message("user", query)]
 

@@ -1,0 +1,133 @@
+"""LiteLLM, library and gateway: its first OpenTelemetry callback (v1) and the one of today (v2).
+
+v1 keeps the whole usage, tool calls and the provider's own request and answer outside the GenAI
+attributes, partly as Python shows its objects; ``litellm_messages`` reads these. The span
+``raw_gen_ai_request`` repeats the call above it, so it carries content only.
+"""
+
+from __future__ import annotations
+
+from spanhouse_server.model.span import Span, Usage
+from spanhouse_server.normalise.context import add_metadata
+from spanhouse_server.normalise.dialects import otel
+from spanhouse_server.normalise.dialects.base import Dialect, fill_input_output, flat_tools, one_message
+from spanhouse_server.normalise.dialects.litellm_messages import add_calls, read_messages, read_raw
+from spanhouse_server.normalise.dialects.provider_json import add_usage, read_provider_usage
+from spanhouse_server.normalise.names import CATEGORY_OF_OPERATION, fold_provider
+from spanhouse_server.normalise.view import View, indexed
+
+RAW = "raw_gen_ai_request"
+#: LiteLLM's call types, without the ``a`` of the asynchronous ones.
+OPERATIONS = {
+    "anthropic_messages": "chat",
+    "call_mcp_tool": "execute_tool",
+    "completion": "chat",
+    "embedding": "embeddings",
+    "generate_content": "generate_content",
+    "generate_content_stream": "generate_content",
+    "rerank": "rerank",
+    "responses": "chat",
+    "search": "retrieval",
+    "text_completion": "text_completion",
+    "vector_store_search": "retrieval",
+}
+_MARKERS = frozenset({"hidden_params", "gen_ai.cost.total_cost", "metadata.user_api_key_hash"})
+_USER_KEYS = (
+    "llm.user",
+    "litellm.end_user.id",
+    "metadata.user_api_key_end_user_id",
+    "metadata.user_api_key_user_id",
+)
+_METADATA = (
+    "metadata.user_api_key_alias",
+    "metadata.user_api_key_team_id",
+    "metadata.user_api_key_team_alias",
+    "metadata.user_api_key_org_id",
+    "litellm.team.id",
+    "litellm.team.alias",
+    "litellm.model_group",
+    "litellm.provider.model",
+    "litellm.cache_hit",
+    "litellm.call_id",
+)
+
+
+def matches(view: View) -> bool:
+    """Tell whether LiteLLM wrote the span."""
+    if view.in_scope("litellm") or "litellm" in view.roots:
+        return True
+    return not _MARKERS.isdisjoint(view.attributes)
+
+
+def read(view: View, span: Span) -> None:
+    """Read the GenAI attributes, then what LiteLLM adds."""
+    if view.raw.name == RAW:
+        read_raw(view, span)
+        return
+    otel.read(view, span)
+    read_messages(view, span)
+    _read_kind(view, span)
+    if not span.provider:
+        span.provider = fold_provider(view.name("litellm.provider.model").partition("/")[0]) if _routed(view) else ""
+    _read_usage(view, span)
+    _read_tools(view, span)
+    if span.response_id and span.response_id == view.get("litellm.call_id"):
+        span.response_id = ""  # its own id, where the provider gave none
+    span.user_id = view.name(*_USER_KEYS)
+    for key in _METADATA:
+        value = view.get(key)
+        if value not in (None, "", False):
+            add_metadata(span, key.removeprefix("metadata."), value)
+    for key in ("metadata.requester_metadata", "metadata.spend_logs_metadata"):
+        given = view.python(key)
+        if isinstance(given, dict):
+            for name, value in given.items():
+                add_metadata(span, str(name), value)
+    for key in view.family("litellm.metadata."):
+        add_metadata(span, key.removeprefix("litellm.metadata."), view.get(key))
+
+
+def _routed(view: View) -> bool:
+    """Tell whether the model is named with its provider before a slash."""
+    return "/" in view.name("litellm.provider.model")
+
+
+def _read_kind(view: View, span: Span) -> None:
+    call_type = view.name("gen_ai.operation.name", "litellm.call_type", "llm.request.type")
+    operation = OPERATIONS.get(call_type) or (OPERATIONS.get(call_type[1:]) if call_type.startswith("a") else None)
+    name = view.raw.name
+    if "litellm.guardrail.name" in view.attributes or name.startswith(("execute_guardrail", "guardrail")):
+        span.category, span.operation = "guardrail", ""
+    elif view.raw.kind == "server" or name == "Received Proxy Server Request":
+        span.category = "server"
+    elif operation is not None:
+        span.operation, span.category = operation, CATEGORY_OF_OPERATION[operation]
+    elif call_type.startswith("litellm.") or not call_type:
+        span.category = "other"
+
+
+def _read_usage(view: View, span: Span) -> None:
+    counts = view.python("metadata.usage_object")
+    if isinstance(counts, dict):
+        add_usage(span, read_provider_usage(counts))
+    if span.category == "embedding":
+        span.input_messages = one_message(span.input_messages)
+        span.usage.output_tokens = span.usage.output_tokens or None
+    failed = view.raw.status_code == "error" and not span.usage.input_tokens and not span.usage.output_tokens
+    if failed:
+        view.hide("litellm.cost.total", "gen_ai.cost.total_cost")
+    if failed or view.get("litellm.cache_hit") in (True, "True", "true"):
+        span.usage = Usage()  # nothing was served: no answer, or one from its own cache
+
+
+def _read_tools(view: View, span: Span) -> None:
+    if span.category != "tool":
+        span.tool_definitions = span.tool_definitions or flat_tools(view)
+    if not span.tool_definitions and "gen_ai.tool.0.name" in view.attributes:
+        span.tool_definitions = flat_tools(view, indexed(view.groups("gen_ai").get("tool", {})))
+    add_calls(view, span)
+    if span.category == "guardrail":
+        fill_input_output(span, None, view.json("litellm.guardrail.response"))
+
+
+DIALECT = Dialect("litellm", matches, read)
