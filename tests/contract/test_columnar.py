@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from spanhouse_server.errors import BadRequest, QueryTimeout, StoreError, StoreUnavailable
+from spanhouse_server.store.columnar import migrate
 from spanhouse_server.store.contract import TABLES, ColumnarStore
 from spanhouse_server.store.rows import facts_of, lines, log_row, point_row, span_row
 from tests.contract.samples import LATER, NS, T0, index_row, make_span, trace_row
@@ -30,7 +31,8 @@ def count(store: ColumnarStore, project: str, table: str = "spans") -> int:
 def test_migrating_again_does_nothing(columnar: ColumnarStore) -> None:
     assert columnar.migrate() == []
     applied = [row["name"] for row in columnar.select("SELECT name FROM schema_migrations ORDER BY name")]
-    assert [name[5:] for name in applied] == list(TABLES)
+    assert applied == [migration.name for migration in migrate.load()]
+    assert {name[5:] for name in applied} >= set(TABLES)
 
 
 def test_the_same_batch_again_is_stored_once(columnar: ColumnarStore) -> None:
@@ -74,7 +76,7 @@ def test_facts_read_back_equal_those_of_the_span(columnar: ColumnarStore) -> Non
 def test_facts_of_an_older_layout_are_read_by_column(columnar: ColumnarStore, monkeypatch: pytest.MonkeyPatch) -> None:
     spans = [make_span(TRACE, "1" * 16, start_ns=T0 + 5), make_span(TRACE, "2" * 16)]
     put(columnar, "layout", T0, *spans)
-    monkeypatch.setattr("spanhouse_server.store.columnar.lookups.FACTS_LAYOUT", 2)
+    monkeypatch.setattr("spanhouse_server.store.columnar.lookups.FACTS_LAYOUT", 99)
     assert columnar.facts([("layout", TRACE)]) == {("layout", TRACE): [facts_of(T0, 0, span) for span in spans[::-1]]}
 
 

@@ -33,7 +33,7 @@ def span(
 
 def test_plain_call():
     cost = price(span())
-    assert cost == Cost(Decimal("0.0075"), Decimal("0.0025"), Decimal("0.005"), None, "priced", "")
+    assert cost == Cost(Decimal("0.0075"), Decimal("0.0025"), Decimal("0.005"), None, "priced", "", "list")
 
 
 def test_buckets_are_disjoint_cached_is_cheaper_and_reasoning_is_output():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from spanhouse_server.clock import MonotonicStamps
 from spanhouse_server.config import MIB, Settings
+from spanhouse_server.remake import Remakes
 from spanhouse_server.show.api import router
 from spanhouse_server.show.context import ShowContext
 from spanhouse_server.show.faults import install_faults
@@ -18,6 +21,7 @@ from spanhouse_server.show.static import install_static
 from spanhouse_server.spool.sqlite import SqliteSpool
 from spanhouse_server.store.access import Access
 from spanhouse_server.store.contract import ColumnarStore
+from spanhouse_server.store.own_prices import PriceBooks
 from spanhouse_server.store.records import open_records
 from tests.stored import Keeper, chat_trace, columnar
 
@@ -45,7 +49,10 @@ class House:
         self.records.create_project("other")
         self.spool = SqliteSpool(folder / "spool.db", max_bytes=64 * MIB, max_age_s=3600, min_free_bytes=0, fsync="off")
         access = Access(self.settings, self.records)
-        self.context = ShowContext(store, self.records, access, self.settings, self.spool)
+        prices = PriceBooks(self.records)
+        stamps = MonotonicStamps()
+        self.remakes = Remakes(store, self.records, prices.current, lambda: nullcontext(stamps.next_ns()))
+        self.context = ShowContext(store, self.records, access, self.settings, self.spool, prices, self.remakes)
         self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         install_faults(self.app)
         self.app.include_router(router(self.context))
@@ -53,6 +60,7 @@ class House:
         self.client = TestClient(self.app, base_url="http://127.0.0.1:4318", raise_server_exceptions=False)
 
     def close(self) -> None:
+        self.remakes.stop()
         self.spool.close()
         self.records.close()
 

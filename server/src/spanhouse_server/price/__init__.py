@@ -4,12 +4,14 @@ Rules, in the order they are applied:
 
 1. Agent and workflow spans repeat what their children used; they are never priced. Spans of other
    categories that carry neither usage nor a cost of their own cost nothing by nature (status empty).
-2. The model served decides, else the model asked for (``catalogue``). The provider is the one the
+2. The project's own prices go before the public lists (``own``).
+3. The model served decides, else the model asked for (``catalogue``). The provider is the one the
    instrumentation claims; without any, only names that a single vendor sells are priced. Models with
    open weights behind a loopback or private address are self-hosted: never priced by their name.
-3. Tokens fall into disjoint buckets (``tariff``), each at the price of the day of the call. A bucket
-   without a price makes the cost ``partial``, never zero.
-4. Where nothing can be priced, the emitter's own figure is taken (``reported``).
+4. Tokens fall into disjoint buckets (``tariff``), each at the price of the day of the call, of its length and of
+   its service tier (``discounts`` where the list has no figures). A bucket without a price makes the cost
+   ``partial``, never zero.
+5. Where nothing can be priced, the emitter's own figure is taken (``reported``).
 
 Prices come from ``genai-prices``, which is loaded with the first span that needs it.
 """
@@ -19,8 +21,11 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 from spanhouse_server.model.span import MODEL_CATEGORIES, Cost, Span
-from spanhouse_server.price.catalogue import find_tariff
-from spanhouse_server.price.tariff import EXACT
+from spanhouse_server.price.catalogue import find_tariff, list_version
+from spanhouse_server.price.own import OwnPrices, own_prices
+from spanhouse_server.price.tariff import EXACT, Rates
+
+__all__ = ["LIMIT_USD", "QUANTUM_USD", "OwnPrices", "list_version", "own_prices", "price"]
 
 #: Money is kept to a millionth of a millionth of a dollar.
 QUANTUM_USD = Decimal("0.000000000001")
@@ -30,8 +35,11 @@ LIMIT_USD = Decimal(1_000_000)
 _NEVER_PRICED = frozenset({"agent", "workflow"})
 
 
-def price(span: Span) -> Cost:
-    """Return what a span cost. Never raises; ``span.cost`` is only read for the reported figure."""
+def price(span: Span, own: OwnPrices | None = None) -> Cost:
+    """Return what a span cost. Never raises; ``span.cost`` is only read for the reported figure.
+
+    ``own`` holds the prices of the span's project, if it has any.
+    """
     usage = span.usage
     reported = _plausible(span.cost.reported_usd)
     if span.category in _NEVER_PRICED:
@@ -39,19 +47,42 @@ def price(span: Span) -> Cost:
     if not usage.known:
         return _without_price(reported, "no_usage" if span.category in MODEL_CATEGORIES else "")
     raw = span.raw
-    tariff, reason = find_tariff(span.provider, span.response_model, span.request_model, raw.attributes)
-    if tariff is None:
-        return _without_price(reported, reason)
     # A span without times is priced as of today's list: 1970 had no prices.
-    charge = tariff.at(raw.start_ns or raw.end_ns).charge(usage)
+    time_ns = raw.start_ns or raw.end_ns
+    rates, source, lacking = _find(span, time_ns, own)
+    if rates is None:
+        return _without_price(reported, lacking)
+    charge = rates.charge(usage)
     if charge.input_usd is None and charge.output_usd is None:
         return _without_price(reported, charge.reason)
     input_usd, output_usd = _rounded(charge.input_usd), _rounded(charge.output_usd)
     total_usd = EXACT.add(input_usd or Decimal(0), output_usd or Decimal(0))
     if total_usd >= LIMIT_USD:
         return _without_price(reported, "no_price_for: implausible usage")
-    status = "partial" if charge.reason else "priced"
-    return Cost(total_usd, input_usd, output_usd, reported, status, charge.reason)
+    reason = _joined(charge.reason, lacking)
+    if reason and not total_usd:
+        return _without_price(reported, reason)
+    return Cost(total_usd, input_usd, output_usd, reported, "partial" if reason else "priced", reason, source)
+
+
+def _find(span: Span, time_ns: int, own: OwnPrices | None) -> tuple[Rates | None, str, str]:
+    """Return the rates of a call, whose they are, and what they lack; the project's own go first."""
+    if own is not None and (mine := own.find(span, time_ns)):
+        return mine[0], "own:" + mine[1], ""
+    tariff, reason = find_tariff(span.provider, span.response_model, span.request_model, span.raw.attributes)
+    if tariff is not None:
+        tier = span.usage.service_tier
+        return tariff.find(time_ns, tier) if tier else (tariff.at(time_ns), "list", "")
+    if own is not None and (mine := own.find_asked(span, time_ns)):
+        return mine[0], "own:" + mine[1], ""
+    return None, "", reason
+
+
+def _joined(of_tokens: str, of_tier: str) -> str:
+    """Return in one reason what of the tokens and of the tier has no price."""
+    if not of_tokens or not of_tier:
+        return of_tokens or of_tier
+    return of_tokens if of_tokens.startswith("no_usage") else f"{of_tier}, {of_tokens.removeprefix('no_price_for: ')}"
 
 
 def _without_price(reported: Decimal | None, reason: str) -> Cost:

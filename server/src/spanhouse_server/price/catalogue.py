@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from spanhouse_server.price.tariff import Period, Rate, Rates, Tariff, free_rates
+from spanhouse_server.model.tiers import fold_tier
+from spanhouse_server.price.discounts import DISCOUNTS, with_cache_writes
+from spanhouse_server.price.tariff import Period, Rate, Rates, Tariff, Variant, free_rates
 
 #: Our (OpenTelemetry's) provider names to ids of ``genai-prices``; others are looked up as they are.
 PROVIDER_IDS = {
@@ -46,6 +49,9 @@ OPEN_WEIGHTS = re.compile(
 
 #: Attributes in which instrumentations name the host that was called.
 ADDRESS_KEYS = ("server.address", "net.peer.name", "gen_ai.openai.api_base")
+
+#: How ``genai-prices`` tells a request's kind, where that is no service tier by name.
+_TIER_OF_CONTEXT = {(("processing", "batch"),): "batch", (("speed", "fast"),): "fast"}
 
 #: Lookups remembered; senders choose model names, so their number must be bounded.
 MAX_REMEMBERED = 20_000
@@ -88,7 +94,7 @@ def _look_up(provider: str, model: str, request_model: str) -> Found:
     for name in dict.fromkeys(name for name in names if name):
         info = _model_info(provider_id, name)
         if info is not None:
-            tariff = _tariff(info, is_free=name.lower().endswith(":free"))
+            tariff = _tariff(info, provider_id, is_free=name.lower().endswith(":free"))
             return tariff, "" if tariff else f"no_price_for: tokens of {model}"
     return None, f"unknown_model: {model}"
 
@@ -145,14 +151,34 @@ def _model_info(provider_id: str, model: str) -> Any:
         return None
 
 
-def _tariff(info: Any, is_free: bool) -> Tariff | None:
+def list_version() -> str:
+    """Return the version of the public price list, without loading it."""
+    from importlib.metadata import version
+
+    return version("genai-prices")
+
+
+def _tariff(info: Any, provider_id: str, is_free: bool) -> Tariff | None:
     """Return a model's tariff, the same object every time; nothing when no token of it has a price."""
     known = id(info)
     if known not in _tariffs:
         entries = info.prices if isinstance(info.prices, list) else None
         periods = [_period(entry, is_free) for entry in entries or ()] or [Period(_rates(info.prices, is_free))]
-        _tariffs[known] = None if all(period.rates == Rates() for period in periods) else Tariff(tuple(periods))
+        if all(period.rates == Rates() for period in periods):
+            _tariffs[known] = None
+        else:
+            periods = [replace(each, rates=with_cache_writes(each.rates, info.id)) for each in periods]
+            variants = tuple(found for each in info.price_variants or () if (found := _variant(each)))
+            _tariffs[known] = Tariff(tuple(periods), variants, DISCOUNTS.get(provider_id, ()))
     return _tariffs[known]
+
+
+def _variant(entry: Any) -> Variant | None:
+    """Return a service tier's prices; nothing for what is no tier, or the standard one by its name."""
+    tier = _TIER_OF_CONTEXT.get(tuple(entry.when.items()))
+    if tier is None and list(entry.when) == ["service_tier"]:
+        tier = fold_tier(entry.when["service_tier"])
+    return Variant(tier, _period(entry, is_free=False)) if tier else None
 
 
 def _period(entry: Any, is_free: bool) -> Period:
@@ -182,7 +208,6 @@ def _rates(prices: Any, is_free: bool) -> Rates:
     given = {key: value for key, value in vars(prices).items() if value is not None}
     if not given and is_free:
         return free_rates()
-    fee = given.get("requests_kcount")
     return Rates(
         input=_rate(given.get("input_mtok")),
         cache_read=_rate(given.get("cache_read_mtok")),
@@ -191,8 +216,17 @@ def _rates(prices: Any, is_free: bool) -> Rates:
         output=_rate(given.get("output_mtok")),
         reasoning=_rate(given.get("output_reasoning_mtok")),
         audio_output=_rate(given.get("output_audio_mtok")),
-        request_usd=fee if isinstance(fee, Decimal) else None,
+        request_usd=_fee(given.get("requests_kcount")),
+        cache_write_1h=_rate(given.get("cache_write_1h_mtok")),
+        audio_cache_read=_rate(given.get("cache_audio_read_mtok")),
+        image_input=_rate(given.get("input_image_mtok")),
+        image_output=_rate(given.get("output_image_mtok")),
+        web_search_usd=_fee(given.get("web_searches_kcount")),
     )
+
+
+def _fee(value: Any) -> Decimal | None:
+    return value if isinstance(value, Decimal) else None
 
 
 def _rate(value: Any) -> Rate | None:

@@ -2,35 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from spanhouse_server.clock import NS_PER_S, rfc3339
+from spanhouse_server.errors import BadQuery
+from spanhouse_server.query import histograms
+from spanhouse_server.query.growth import Growth, growth_of
+from spanhouse_server.query.histograms import Segments
 from spanhouse_server.query.metrics import bounded_range, buckets_of, pick_interval_s
 from spanhouse_server.query.times import Window
 from spanhouse_server.store.contract import ColumnarStore
 
 DEFAULT_RANGE_NS = 3600 * NS_PER_S
-#: Points in one reply; the web page draws fewer.
+#: Points in one reply, and in one with percentiles, for which a hundred times as much is read.
 MAX_POINTS = 100_000
+MAX_PERCENTILES = 10_000
+#: Series that are put together into groups.
+MAX_SERIES = 2000
+MAX_GROUPINGS = 5
+MAX_SELECTED = 10
+
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?|100)")
+_NUMBERS = ("last", "avg", "min", "max", "sum")
+_HISTOGRAM = ("avg", "count", "sum", "rate", "min", "max", "pNN")
+#: What may be asked of each type; the first is what is given when nothing is asked.
+STATS: Mapping[str, Sequence[str]] = {
+    "gauge": _NUMBERS,
+    "sum": (*_NUMBERS, "increase", "rate"),
+    "histogram": _HISTOGRAM,
+    "exponential_histogram": _HISTOGRAM,
+    "summary": ("avg", "count", "sum", "rate", "pNN"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class PointQuery:
-    """A metric's name (empty: list the names), the bucket width in seconds (0: pick one), a bound."""
+    """A metric's name (empty: list the names), the bucket width in seconds (0: pick one), a bound.
+
+    ``stat`` is one of ``STATS`` for the metric's type. ``group_by`` names attributes (or ``service_name``,
+    ``host_name``) whose values make a line each, with none everything is one line; ``None`` gives every
+    series by itself. ``selected`` are (attribute, value) pairs that a series must have.
+    """
 
     name: str = ""
     interval_s: int = 0
     window: Window = field(default_factory=Window)
     limit: int = 100
+    stat: str = ""
+    group_by: Sequence[str] | None = None
+    selected: Sequence[tuple[str, str]] = ()
 
 
 def otel_metrics(store: ColumnarStore, project_id: str, query: PointQuery) -> dict[str, Any]:
     """Return the names of the metrics stored within a range, or the series of one; raise ``BadQuery``.
 
-    Gauges and sums give the last value of each bucket, histograms and summaries their mean over
-    the bucket (cumulative ones: over what was added since the point before).
+    Without ``stat``, gauges and sums give the last value of each bucket, histograms and summaries the
+    mean of what was added in it. Whatever is added or counted follows the points' own temporality and is
+    not confused by restarts (``growth.py``); buckets without points are left out.
     """
     start_ns, end_ns = bounded_range(query.window, DEFAULT_RANGE_NS)
     parameters: dict[str, Any] = {"project": project_id, "from_ns": start_ns, "to_ns": end_ns}
@@ -39,28 +70,30 @@ def otel_metrics(store: ColumnarStore, project_id: str, query: PointQuery) -> di
     interval_s = query.interval_s or pick_interval_s(start_ns, end_ns)
     buckets = buckets_of(start_ns, end_ns, interval_s)
     parameters["name"] = query.name
-    series = store.select(
-        "SELECT series_id, any(attributes) AS labels, any(service_name) AS service, any(host_name) AS host"
-        f" FROM metric_points FINAL WHERE {_WHERE} AND name = {{name:String}}"
-        f" GROUP BY series_id ORDER BY count() DESC, series_id LIMIT {query.limit + 1}",
-        parameters,
-    )
-    allowed = max(MAX_POINTS // max(len(buckets), 1), 1)
-    kept = series[: min(query.limit, allowed)]
-    points = _points(store, parameters, [row["series_id"] for row in kept], interval_s)
+    with_buckets = _PERCENTILE.fullmatch(query.stat) is not None
+    allowed = max((MAX_PERCENTILES if with_buckets else MAX_POINTS) // max(len(buckets), 1), 1)
+    wanted = query.limit if query.group_by is None else MAX_SERIES
+    found = _series(store, parameters, query, min(wanted, allowed) + 1)
+    kept = found[: min(wanted, allowed)]
+    stat = _stat_for(query.stat, {row["kind"] for row in kept})
+    lines: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in kept:
+        lines.setdefault(_line_of(row, query.group_by), []).append(row)
+    shown = dict(list(lines.items())[: query.limit])
+    members = {row["series_id"]: key for key, rows in shown.items() for row in rows}
+    gathered: dict[tuple[tuple[str, ...], int], list[Growth]] = {}
+    for grown in growth_of(store, parameters, list(members), interval_s, with_buckets=with_buckets):
+        gathered.setdefault((members[grown.series_id], grown.bucket), []).append(grown)
+    points: dict[tuple[str, ...], list[list[float | None]]] = {}
+    for (key, bucket), parts in sorted(gathered.items(), key=lambda item: item[0][1]):
+        value = _measure(stat, shown[key][0]["kind"], parts, interval_s)
+        points.setdefault(key, []).append([float(bucket * interval_s), value])
     return {
         "metrics": [],
-        "series": [
-            {
-                "attributes": row["labels"],
-                "service_name": row["service"],
-                "host_name": row["host"],
-                "points": points.get(row["series_id"], []),
-            }
-            for row in kept
-        ],
+        "series": [_shown(key, rows, query.group_by, points.get(key, [])) for key, rows in shown.items()],
         "interval_s": interval_s,
-        "truncated": len(series) > len(kept),
+        "stat": stat,
+        "truncated": len(found) > len(kept) or len(lines) > len(shown),
     }
 
 
@@ -88,40 +121,115 @@ def _names(store: ColumnarStore, parameters: dict[str, Any], query: PointQuery) 
         ],
         "series": [],
         "interval_s": 0,
+        "stat": "",
         "truncated": len(rows) > query.limit,
     }
 
 
-def _points(
-    store: ColumnarStore, parameters: dict[str, Any], series: Sequence[int], interval_s: int
-) -> dict[int, list[list[float | None]]]:
-    if not series:
-        return {}
-    rows = store.select(
-        f"SELECT series_id, intDiv(time_ns, {interval_s * NS_PER_S}) AS _bucket, argMax(value, time_ns) AS last_value,"
-        " any(temporality) AS how, sum(sum) AS added_sum, sum(count) AS added_count,"
-        " argMax(sum, time_ns) AS last_sum, argMax(count, time_ns) AS last_count"
-        f" FROM metric_points FINAL WHERE {_WHERE} AND name = {{name:String}} AND series_id IN ({{series:Array(UInt64)}})"
-        " GROUP BY series_id, _bucket ORDER BY series_id, _bucket",
-        {**parameters, "series": list(series)},
+def _series(store: ColumnarStore, parameters: Mapping[str, Any], query: PointQuery, limit: int) -> list[dict[str, Any]]:
+    if len(query.selected) > MAX_SELECTED:
+        raise BadQuery(f"{len(query.selected)} attributes to select by, at most {MAX_SELECTED}", "leave some out")
+    if query.group_by is not None and len(query.group_by) > MAX_GROUPINGS:
+        raise BadQuery(f"grouped by {len(query.group_by)} attributes, at most {MAX_GROUPINGS}", "leave some out")
+    where, own = [_WHERE, "name = {name:String}"], dict(parameters)
+    for at, (name, value) in enumerate(query.selected):
+        own[f"value{at}"] = value
+        if name in ("service_name", "host_name"):
+            where.append(f"{name} = {{value{at}:String}}")
+        else:
+            own[f"key{at}"] = name
+            where.append(f"attributes[{{key{at}:String}}] = {{value{at}:String}}")
+    return store.select(
+        "SELECT series_id, any(attributes) AS labels, any(service_name) AS service, any(host_name) AS host,"
+        f" any(type) AS kind, any(unit) AS measure FROM metric_points FINAL WHERE {' AND '.join(where)}"
+        f" GROUP BY series_id ORDER BY count() DESC, series_id LIMIT {limit}",
+        own,
     )
-    found: dict[int, list[list[float | None]]] = {}
-    before: dict[int, tuple[float, int]] = {}
-    for row in rows:
-        series_id = row["series_id"]
-        value = row["last_value"]
-        if value is None:
-            value = _mean(row, before.get(series_id))
-            before[series_id] = (row["last_sum"] or 0.0, row["last_count"])
-        found.setdefault(series_id, []).append([float(row["_bucket"] * interval_s), value])
-    return found
 
 
-def _mean(row: dict[str, Any], before: tuple[float, int] | None) -> float | None:
-    """Return the mean of what a histogram saw in a bucket, or nothing when it saw nothing."""
-    if row["how"] != "cumulative":
-        total, count = row["added_sum"] or 0.0, row["added_count"]
-    else:
-        past_sum, past_count = before if before and before[1] <= row["last_count"] else (0.0, 0)
-        total, count = (row["last_sum"] or 0.0) - past_sum, row["last_count"] - past_count
-    return total / count if count else None
+def _stat_for(stat: str, kinds: set[str]) -> str:
+    """Return what to give of a metric of these types; raise ``BadQuery`` when one of them has no such thing."""
+    if not stat:
+        return "" if len({STATS[kind][0] for kind in kinds}) > 1 else next((STATS[kind][0] for kind in kinds), "")
+    asked = "pNN" if _PERCENTILE.fullmatch(stat) else stat
+    for kind in sorted(kinds):
+        if asked not in STATS[kind]:
+            raise BadQuery(f"a {kind} has no {stat[:20]!r}", f"use one of {', '.join(STATS[kind])} (pNN: p50, p99.9 …)")
+    if not kinds and not any(asked in known for known in STATS.values()):
+        raise BadQuery(f"no metric has a {stat[:20]!r}", "use last, avg, rate, increase, p95 …")
+    return stat
+
+
+def _line_of(row: Mapping[str, Any], group_by: Sequence[str] | None) -> tuple[str, ...]:
+    """Return which line of the chart a series belongs to; of different types nothing is put together."""
+    if group_by is None:
+        return (row["kind"], str(row["series_id"]))
+    own = {"service_name": row["service"], "host_name": row["host"]}
+    return (row["kind"], *(str(own.get(name) or row["labels"].get(name, "")) for name in group_by))
+
+
+def _shown(
+    key: tuple[str, ...],
+    rows: Sequence[Mapping[str, Any]],
+    group_by: Sequence[str] | None,
+    points: list[list[float | None]],
+) -> dict[str, Any]:
+    first = rows[0]
+    alone = group_by is None
+    return {
+        "attributes": first["labels"] if group_by is None else dict(zip(group_by, key[1:], strict=True)),
+        "service_name": first["service"] if alone else "",
+        "host_name": first["host"] if alone else "",
+        "type": first["kind"],
+        "unit": first["measure"],
+        "series_count": len(rows),
+        "points": points,
+    }
+
+
+def _measure(stat: str, kind: str, parts: Sequence[Growth], interval_s: int) -> float | None:
+    """Return one number for one bucket of one line, whose series may be many."""
+    percentile = _PERCENTILE.fullmatch(stat)
+    if percentile:
+        return _percentile(kind, parts, float(percentile[1]) / 100)
+    own = stat or STATS[kind][0]
+    if kind in ("gauge", "sum"):
+        return _of_numbers(own, kind, parts, interval_s)
+    count, total = sum(part.count for part in parts), sum(part.total for part in parts)
+    if own in ("min", "max"):
+        return _fold(min if own == "min" else max, [part.least if own == "min" else part.most for part in parts])
+    if own == "avg":
+        return total / count if count else None
+    return {"count": float(count), "sum": total, "rate": count / interval_s}[own]
+
+
+def _of_numbers(stat: str, kind: str, parts: Sequence[Growth], interval_s: int) -> float | None:
+    if stat in ("increase", "rate"):
+        added = _fold(lambda values: sum(values), [part.added for part in parts])
+        return added if added is None or stat == "increase" else added / interval_s
+    if stat == "avg":
+        known = [(part.mean, part.points) for part in parts if part.mean is not None]
+        return sum(mean * n for mean, n in known) / sum(n for _, n in known) if known else None
+    if stat in ("min", "max"):
+        return _fold(min if stat == "min" else max, [part.lowest if stat == "min" else part.highest for part in parts])
+    # A series may have several parts in a bucket, when it restarted: the newest holds its last value.
+    lasts = list({part.series_id: part.last for part in parts if part.last is not None}.values())
+    if not lasts:
+        return None
+    return sum(lasts) / len(lasts) if stat == "last" and kind == "gauge" else sum(lasts)
+
+
+def _percentile(kind: str, parts: Sequence[Growth], fraction: float) -> float | None:
+    if kind == "summary":
+        # Summaries cannot be added up: the mean of what several reported is the best there is.
+        found = [part.quantiles[fraction] for part in parts if fraction in part.quantiles]
+        return sum(found) / len(found) if found else None
+    together: Segments = {}
+    for part in parts:
+        histograms.add(together, part.segments)
+    return histograms.quantile(together, fraction)
+
+
+def _fold(fold: Callable[[list[float]], float], values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fold(known) if known else None

@@ -142,6 +142,19 @@ def score_summaries(
     return found
 
 
+def summarised(scores: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what ``score_summaries`` would say, from all scores of one thing, newest first."""
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for score in scores:
+        by_name.setdefault(score["name"], []).append(score)
+    summaries = {}
+    for name, given in sorted(by_name.items()):
+        values = [score["value"] for score in given if score["value"] is not None]
+        mean = sum(values) / len(values) if values else None
+        summaries[name] = {"value": mean, "label": given[0]["label"], "count": len(given)}
+    return summaries
+
+
 def _by_id(store: ColumnarStore, project_id: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     if not ids:
         return {}

@@ -21,7 +21,8 @@ _SAME = (
 )  # fmt: skip
 _USAGE = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-    "audio_input_tokens", "audio_output_tokens",
+    "audio_input_tokens", "audio_output_tokens", "cache_write_1h_tokens", "audio_cache_read_tokens",
+    "image_input_tokens", "image_output_tokens", "tool_use_tokens", "web_search_requests", "service_tier",
 )  # fmt: skip
 _OBJECTS = ("parameters", "attributes", "resource")
 _ARRAYS = ("system_instructions", "input_messages", "output_messages", "tool_definitions", "documents")
@@ -31,7 +32,7 @@ _WIDE = ", ".join(
     (
         *dict.fromkeys((*_SAME, *_USAGE, *_OBJECTS, *_ARRAYS, *_CONTEXT)),
         "start_ns, end_ns, usage_basis, cost_usd, cost_input_usd, cost_output_usd, cost_reported_usd, cost_status",
-        "cost_reason, ttft_ns, tool_arguments, tool_result, truncated, scope, events, links",
+        "cost_reason, cost_source, ttft_ns, tool_arguments, tool_result, truncated, scope, events, links",
     )
 )
 _THIS = "project_id = {project:String} AND trace_id = {trace:String} AND span_id = {span:String}"
@@ -46,7 +47,7 @@ def span_detail(store: ColumnarStore, project_id: str, trace_id: str, span_id: s
         raise NotFound(f"no span {span_id} in trace {trace_id} of this project")
     row = rows[0]
     settled = store.select(
-        f"SELECT counted, {', '.join(_CONTEXT)} FROM span_index FINAL"
+        f"SELECT counted, counted_reason, {', '.join(_CONTEXT)} FROM span_index FINAL"
         f" WHERE {_THIS} AND start_ns = {{start:Int64}} ORDER BY version DESC LIMIT 1",
         {**parameters, "start": row["start_ns"]},
     )
@@ -70,15 +71,9 @@ def _canonical(row: Row, settled: Row, scores: list[dict[str, Any]]) -> dict[str
             **{name: row[name] for name in _USAGE},
             "basis": row["usage_basis"],
             "counted": bool(settled.get("counted", False)),
+            "counted_reason": settled.get("counted_reason", ""),
         },
-        "cost": {
-            "total_usd": dollars(row["cost_usd"]),
-            "input_usd": dollars(row["cost_input_usd"]),
-            "output_usd": dollars(row["cost_output_usd"]),
-            "reported_usd": dollars(row["cost_reported_usd"]),
-            "status": row["cost_status"],
-            "reason": row["cost_reason"],
-        },
+        "cost": _cost(row),
         "ttft_ms": milliseconds(row["ttft_ns"]),
         "output_tokens_per_s": tokens_per_s(row["output_tokens"], duration_ns, row["ttft_ns"]),
         "truncated": bool(row["truncated"]),
@@ -94,6 +89,24 @@ def _canonical(row: Row, settled: Row, scores: list[dict[str, Any]]) -> dict[str
             }
             for link in _parsed(row["links"], [])
         ],
+    }
+
+
+def _cost(row: Row) -> dict[str, Any]:
+    """Return the cost; computed and reported figures side by side, their difference where there are both."""
+    reported = row["cost_reported_usd"]
+    computed = row["cost_usd"] if row["cost_status"] in ("priced", "partial") else None
+    difference = None if reported is None or computed is None else computed - reported
+    return {
+        "total_usd": dollars(row["cost_usd"]),
+        "input_usd": dollars(row["cost_input_usd"]),
+        "output_usd": dollars(row["cost_output_usd"]),
+        "computed_usd": dollars(computed),
+        "reported_usd": dollars(reported),
+        "difference_usd": dollars(difference),
+        "status": row["cost_status"],
+        "reason": row["cost_reason"],
+        "source": row["cost_source"],
     }
 
 

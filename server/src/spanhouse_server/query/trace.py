@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from spanhouse_server.clock import NS_PER_MS
+from spanhouse_server.clock import NS_PER_MS, NS_PER_S
 from spanhouse_server.errors import NotFound
 from spanhouse_server.query.page import SortKey, after_cursor, choose_sort, cursor_after
 from spanhouse_server.query.rows import Row, dollars
-from spanhouse_server.query.scores import scores_of
-from spanhouse_server.query.traces import TRACE_COLUMNS, trace_items
+from spanhouse_server.query.scores import MAX_PER_THING, scores_of, summarised
+from spanhouse_server.query.traces import TRACE_COLUMNS, trace_item, trace_items
 from spanhouse_server.store.contract import ColumnarStore
 
 _MORE_COLUMNS = (
@@ -18,13 +18,18 @@ _MORE_COLUMNS = (
 )
 _SPAN_COLUMNS = (
     "span_id, parent_span_id, name, category, start_ns, duration_ns, status_code, model, input_tokens,"
-    " output_tokens, counted, cost_usd, ttft_ns"
+    " output_tokens, counted, cost_usd, ttft_ns, is_root"
 )
 _START = SortKey("start_ns", "Int64")
 _IDENTITY = (_START, SortKey("span_id", "String"))
 _THIS = "project_id = {project:String} AND trace_id = {trace:String}"
-#: Narrows the read to the trace's own time; a span whose start is unknown stands at 0.
-_WITHIN = "((start_ns >= {first_ns:Int64} AND start_ns <= {last_ns:Int64}) OR start_ns = 0)"
+#: The trace's own time, which is one range of the table's key.
+_WITHIN = "start_ns >= {first_ns:Int64} AND start_ns <= {last_ns:Int64}"
+#: The same and spans whose start is unknown, which stand at 0: costs twice as much to find.
+_ANYWHERE = f"(({_WITHIN}) OR start_ns = 0)"
+#: The totals of a large trace that still grows lag behind its spans (``drain.pace``), its end with them.
+_LARGE_SPANS = 1000
+_GROWTH_NS = 600 * NS_PER_S
 
 
 def trace_detail(store: ColumnarStore, project_id: str, trace_id: str, limit: int, cursor: str) -> dict[str, Any]:
@@ -41,9 +46,13 @@ def trace_detail(store: ColumnarStore, project_id: str, trace_id: str, limit: in
         raise NotFound(f"no trace {trace_id} in this project", "it may not have arrived yet, or have expired")
     row = rows[0]
     scores = scores_of(store, project_id, trace_id=trace_id)
-    spans, next_cursor = _skeleton(store, parameters, row, limit, cursor)
+    bones, next_cursor = _skeleton(store, parameters, row, limit, cursor)
+    whole = not cursor and next_cursor is None
+    # What the page holds anyway is not asked for again: each read costs some milliseconds.
+    some = len(scores) < MAX_PER_THING
+    item = {**trace_item(row), "scores": summarised(scores)} if some else trace_items(store, project_id, [row])[0]
     return {
-        **trace_items(store, project_id, [row])[0],
+        **item,
         "root_span_id": row["root_span_id"],
         "cache_read_tokens": row["cache_read_tokens"],
         "cache_write_tokens": row["cache_write_tokens"],
@@ -54,28 +63,44 @@ def trace_detail(store: ColumnarStore, project_id: str, trace_id: str, limit: in
         "prompt_names": row["prompt_names"],
         "dialects": row["dialects"],
         "metadata": row["metadata"],
-        "missing_parents": _missing_parents(store, parameters, row),
+        "missing_parents": sum(map(_is_orphan, bones)) if whole else _missing_parents(store, parameters, row),
         "score_items": scores,
-        "spans": spans,
+        "spans": [_bone(bone, row["start_ns"]) for bone in bones],
         "next_cursor": next_cursor,
     }
 
 
 def _skeleton(
     store: ColumnarStore, parameters: dict[str, Any], trace: Row, limit: int, cursor: str
-) -> tuple[list[dict[str, Any]], str | None]:
+) -> tuple[list[Row], str | None]:
     sort = choose_sort("start_time", {"start_time": _START}, "start_time", _IDENTITY)
-    bound = {**parameters, "first_ns": trace["start_ns"], "last_ns": trace["end_ns"]}
+    bound = parameters | _time_of(trace)
     after = after_cursor(sort, cursor, bound)
-    rows = store.select(
-        f"SELECT {_SPAN_COLUMNS}, {sort.columns} FROM span_index FINAL"
-        f" WHERE {_THIS} AND {_WITHIN} AND {after}"
-        f" ORDER BY {sort.order_by} LIMIT {limit + 1}",
-        bound,
-    )
+
+    def read(within: str) -> list[Row]:
+        return store.select(
+            f"SELECT {_SPAN_COLUMNS}, {sort.columns} FROM span_index FINAL"
+            f" WHERE {_THIS} AND {within} AND {after}"
+            f" ORDER BY {sort.order_by} LIMIT {limit + 1}",
+            bound,
+        )
+
+    small = not cursor and trace["span_count"] <= min(limit, _LARGE_SPANS)
+    rows = read(_WITHIN) if small else []
+    if not small or len(rows) != trace["span_count"]:
+        rows = read(_ANYWHERE)
     more = len(rows) > limit
     rows = rows[:limit]
-    return [_bone(row, trace["start_ns"]) for row in rows], cursor_after(sort, rows[-1]) if more else None
+    return rows, cursor_after(sort, rows[-1]) if more else None
+
+
+def _time_of(trace: Row) -> dict[str, int]:
+    growth_ns = _GROWTH_NS if trace["span_count"] >= _LARGE_SPANS else 0
+    return {"first_ns": trace["start_ns"], "last_ns": trace["end_ns"] + growth_ns}
+
+
+def _is_orphan(row: Row) -> bool:
+    return bool(row["is_root"] and row["parent_span_id"])
 
 
 def _bone(row: Row, trace_start_ns: int) -> dict[str, Any]:
@@ -107,7 +132,7 @@ def _bone(row: Row, trace_start_ns: int) -> dict[str, Any]:
 
 def _missing_parents(store: ColumnarStore, parameters: dict[str, Any], trace: Row) -> int:
     rows = store.select(
-        f"SELECT countIf(is_root AND parent_span_id != '') AS n FROM span_index FINAL WHERE {_THIS} AND {_WITHIN}",
-        {**parameters, "first_ns": trace["start_ns"], "last_ns": trace["end_ns"]},
+        f"SELECT countIf(is_root AND parent_span_id != '') AS n FROM span_index FINAL WHERE {_THIS} AND {_ANYWHERE}",
+        parameters | _time_of(trace),
     )
     return int(rows[0]["n"])

@@ -8,7 +8,19 @@ from fastapi import APIRouter, Depends, Request
 
 from spanhouse_server.show.context import ShowContext
 from spanhouse_server.show.replies import JsonReply
-from spanhouse_server.show.routes import admin, figures, ingest, live, login, people, scores, spans, traces
+from spanhouse_server.show.routes import (
+    admin,
+    figures,
+    ingest,
+    live,
+    login,
+    people,
+    prices,
+    remake,
+    scores,
+    spans,
+    traces,
+)
 from spanhouse_server.show.schemas.common import ErrorReply
 from spanhouse_server.show.security import check_browser
 
@@ -36,7 +48,7 @@ def router(context: ShowContext) -> APIRouter:
         check_browser(request, context.settings)
 
     api = APIRouter(prefix=PREFIX, dependencies=[Depends(bind)], responses=_ERRORS, max_body_size=MAX_BODY_BYTES)
-    for part in (traces, spans, people, figures, scores, live, ingest, admin, login):
+    for part in (traces, spans, people, figures, scores, live, ingest, admin, login, prices, remake):
         api.include_router(part.router)
 
     @api.get("/openapi.json", include_in_schema=False)

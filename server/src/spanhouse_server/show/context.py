@@ -8,11 +8,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from spanhouse_server.config import Settings
+from spanhouse_server.remake import Remakes
 from spanhouse_server.show.live import LiveHub
 from spanhouse_server.show.logins import Logins
 from spanhouse_server.spool.contract import Spool
 from spanhouse_server.store.access import Access
 from spanhouse_server.store.contract import ColumnarStore, RecordsStore
+from spanhouse_server.store.own_prices import PriceBooks
 
 
 @dataclass(slots=True)
@@ -24,6 +26,8 @@ class ShowContext:
     access: Access
     settings: Settings
     spool: Spool
+    prices: PriceBooks
+    remakes: Remakes
     live: LiveHub = field(default_factory=LiveHub)
     logins: Logins = field(default_factory=Logins)
 

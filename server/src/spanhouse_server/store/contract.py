@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.model.prices import OwnPrice
 
 #: Tables that accept blocks; each name is a numbered file under ``migrations/columnar``.
 TABLES = ("spans", "span_index", "traces", "logs", "metric_points", "scores")
+
+#: Every key of a project begins so; other vendors' keys do not.
+KEY_MARK = "sk-sh-"
 
 TraceKey = tuple[str, str]
 """(project_id, trace_id)"""
@@ -123,6 +127,15 @@ class RecordsStore(Protocol):
 
     def put_setting(self, key: str, value: str) -> None:
         """Store a setting."""
+
+    def prices(self, project_id: str | None = None) -> list[OwnPrice]:
+        """Return the own prices of a project, or of all projects."""
+
+    def create_price(self, price: OwnPrice) -> OwnPrice:
+        """Add an own price (``id`` and ``created_ns`` are set here); return it. Raises ``BadRequest``, ``NotFound``."""
+
+    def delete_price(self, project_id: str, price_id: str) -> OwnPrice:
+        """Remove an own price and return it. Raises ``NotFound``."""
 
     def close(self) -> None:
         """Release connections."""

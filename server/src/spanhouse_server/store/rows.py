@@ -8,13 +8,16 @@ refuse the batch it came in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from decimal import Context, Decimal
 from hashlib import blake2b
 from math import isfinite
+from operator import itemgetter
 from typing import Any
 
 from spanhouse_server.clock import NS_PER_S
 from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.model.feedback import Feedback
 from spanhouse_server.model.raw import RawLog, RawMetricPoint, Scope
 from spanhouse_server.model.span import Span
 from spanhouse_server.store.jsontext import dump, dump_sorted, dump_text
@@ -27,6 +30,8 @@ _MAX_UINT32 = 2**32 - 1
 _LARGEST_DOUBLE = 1.7976931348623157e308
 
 Row = dict[str, Any]
+#: The facts are columns of the row, but for the last: the scope's name is part of a column there.
+_FACTS = itemgetter(*(each.name for each in fields(SpanFacts) if each.name != "scope_name"))
 
 
 def span_row(project_id: str, version: int, retention_days: int, span: Span) -> Row:
@@ -80,6 +85,13 @@ def span_row(project_id: str, version: int, retention_days: int, span: Span) -> 
         "reasoning_tokens": _count(usage.reasoning_tokens),
         "audio_input_tokens": _count(usage.audio_input_tokens),
         "audio_output_tokens": _count(usage.audio_output_tokens),
+        "cache_write_1h_tokens": _count(usage.cache_write_1h_tokens),
+        "audio_cache_read_tokens": _count(usage.audio_cache_read_tokens),
+        "image_input_tokens": _count(usage.image_input_tokens),
+        "image_output_tokens": _count(usage.image_output_tokens),
+        "tool_use_tokens": _count(usage.tool_use_tokens),
+        "web_search_requests": _count(usage.web_search_requests),
+        "service_tier": usage.service_tier,
         "usage_basis": usage.basis,
         "cost_usd": _money_text(cost.total_usd),
         "cost_input_usd": _money_text(cost.input_usd),
@@ -87,6 +99,7 @@ def span_row(project_id: str, version: int, retention_days: int, span: Span) -> 
         "cost_reported_usd": _money_text(cost.reported_usd),
         "cost_status": cost.status,
         "cost_reason": cost.reason,
+        "cost_source": cost.source,
         "ttft_ns": span.ttft_ns,
         "ttft_source": span.ttft_source,
         "session_id": span.session_id,
@@ -116,58 +129,20 @@ def span_row(project_id: str, version: int, retention_days: int, span: Span) -> 
     }
 
 
+def facts_in(row: Row, span: Span) -> SpanFacts:
+    """Return the facts in the row of a span just normalised, equal to those read back once it is stored."""
+    facts = SpanFacts(*(*_FACTS(row), span.raw.scope.name))
+    # The row has money as text.
+    cost = span.cost
+    facts.cost_usd = money(cost.total_usd)
+    facts.cost_input_usd = money(cost.input_usd)
+    facts.cost_output_usd = money(cost.output_usd)
+    return facts
+
+
 def facts_of(version: int, retention_days: int, span: Span) -> SpanFacts:
-    """Return the facts of a span just normalised, equal to those read back once it is stored."""
-    raw, usage, cost = span.raw, span.usage, span.cost
-    return SpanFacts(
-        trace_id=raw.trace_id,
-        span_id=raw.span_id,
-        parent_span_id=raw.parent_span_id,
-        version=version,
-        received_at=version // NS_PER_S,
-        retention_days=retention_days,
-        name=raw.name,
-        kind=raw.kind,
-        status_code=raw.status_code,
-        error_type=span.error_type,
-        start_ns=raw.start_ns,
-        end_ns=raw.end_ns,
-        category=span.category,
-        operation=span.operation,
-        provider=span.provider,
-        request_model=span.request_model,
-        response_model=span.response_model,
-        response_id=span.response_id,
-        finish_reasons=span.finish_reasons,
-        tool_name=span.tool_name,
-        agent_name=span.agent_name,
-        input_preview=span.input_preview,
-        output_preview=span.output_preview,
-        input_tokens=_count(usage.input_tokens),
-        output_tokens=_count(usage.output_tokens),
-        cache_read_tokens=_count(usage.cache_read_tokens),
-        cache_write_tokens=_count(usage.cache_write_tokens),
-        reasoning_tokens=_count(usage.reasoning_tokens),
-        audio_input_tokens=_count(usage.audio_input_tokens),
-        audio_output_tokens=_count(usage.audio_output_tokens),
-        cost_usd=money(cost.total_usd),
-        cost_input_usd=money(cost.input_usd),
-        cost_output_usd=money(cost.output_usd),
-        cost_status=cost.status,
-        ttft_ns=span.ttft_ns,
-        session_id=span.session_id,
-        user_id=span.user_id,
-        tags=span.tags,
-        metadata=span.metadata,
-        environment=span.environment,
-        release=span.release,
-        prompt_name=span.prompt_name,
-        prompt_version=span.prompt_version,
-        service_name=span.service_name,
-        host_name=span.host_name,
-        service_instance_id=span.service_instance_id,
-        dialect=span.dialect,
-    )
+    """Return the facts of a span just normalised."""
+    return facts_in(span_row("", version, retention_days, span), span)
 
 
 def log_row(project_id: str, version: int, retention_days: int, log: RawLog, is_genai: bool) -> Row:
@@ -239,6 +214,28 @@ def point_row(project_id: str, version: int, retention_days: int, point: RawMetr
         "negative_offset": point.negative_offset,
         "negative_counts": point.negative_counts,
         "quantiles": [_finite(pair) for pair in point.quantiles],
+    }
+
+
+def score_row(project_id: str, version: int, retention_days: int, feedback: Feedback) -> Row:
+    """Return the row of ``scores`` for a judgement received at ``version`` (ns)."""
+    return {
+        "project_id": project_id,
+        "trace_id": feedback.trace_id,
+        "span_id": feedback.span_id,
+        "session_id": feedback.session_id,
+        "name": feedback.name,
+        "score_id": feedback.score_id,
+        "version": version,
+        "is_deleted": 0,
+        "received_at": version // NS_PER_S,
+        "retention_days": retention_days,
+        "value": feedback.value,
+        "label": feedback.label,
+        "source": feedback.source,
+        "explanation": feedback.explanation,
+        "evaluator": feedback.evaluator,
+        "created_ns": feedback.created_ns,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import StringConstraints
 
 from spanhouse_server.query.facets import facet_values
 from spanhouse_server.query.fields import describe_fields
@@ -75,8 +76,41 @@ def get_otel_metrics(
     window: TimeRange,
     name: Annotated[str, Query(max_length=500, description="Metric; without it the names are listed.")] = "",
     interval: Interval = 0,
-    limit: Annotated[int, Query(ge=1, le=500, description="Names, or series of one metric.")] = 100,
+    stat: Annotated[
+        str,
+        Query(
+            max_length=20,
+            description="last, avg, min, max, sum (gauges, sums), increase, rate (sums), avg, count, sum, rate, min, max, "
+            "p50, p99.9 … (histograms); without it last, and avg of histograms.",
+        ),
+    ] = "",
+    group_by: Annotated[
+        str | None,
+        Query(
+            max_length=500,
+            description="Attributes, service_name or host_name, with commas between: a line for each of their values, "
+            "one line in all when empty. Without it every series is a line.",
+        ),
+    ] = None,
+    attribute: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^[^=]+=", max_length=1000)]] | None,
+        Query(description="Only series with this attribute, as name=value; may be repeated."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="Names, or lines of one metric.")] = 100,
 ) -> JsonReply:
-    """Give the names of the stored OTLP metrics, or the series of one, the last hour by default."""
-    query = PointQuery(name=name, interval_s=interval, window=window, limit=limit)
+    """Give the names of the stored OTLP metrics, or the series of one, the last hour by default.
+
+    Rates, increases, counts and percentiles follow each point's temporality and survive restarts of the
+    emitter. Percentiles come from the buckets of histograms and are exact to a bucket's width; `min` and
+    `max` of histograms need delta temporality.
+    """
+    query = PointQuery(
+        name=name,
+        interval_s=interval,
+        window=window,
+        limit=limit,
+        stat=stat,
+        group_by=None if group_by is None else [key.strip() for key in group_by.split(",") if key.strip()],
+        selected=[(key, value) for key, _, value in (pair.partition("=") for pair in attribute or ())],
+    )
     return JsonReply(otel_metrics(context.store, project_id, query))

@@ -72,11 +72,14 @@ class OtelMetricName(Reply):
 
 
 class OtelSeries(Reply):
-    """The points of one series: [unix seconds, value]; histograms give their mean per bucket."""
+    """The points of one series, or of several put together: [unix seconds, value]."""
 
-    attributes: dict[str, str]
+    attributes: dict[str, str] = Field(description="Of the series, or what `group_by` asked for.")
     service_name: str
     host_name: str
+    type: str = Field(description="gauge, sum, histogram, exponential_histogram or summary.")
+    unit: str
+    series_count: int
     points: list[tuple[float, float | None]]
 
 
@@ -86,6 +89,7 @@ class OtelMetricsReply(Reply):
     metrics: list[OtelMetricName]
     series: list[OtelSeries]
     interval_s: int
+    stat: str = Field(description="What the points are; empty where types differ and each gives its usual one.")
     truncated: bool = Field(description="More series or points exist than are returned.")
 
 

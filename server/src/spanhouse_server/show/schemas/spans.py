@@ -67,8 +67,19 @@ class UsageDetail(Reply):
     reasoning_tokens: int | None
     audio_input_tokens: int | None
     audio_output_tokens: int | None
+    cache_write_1h_tokens: int | None = Field(description="Of the cache writes, those kept for an hour.")
+    audio_cache_read_tokens: int | None = Field(description="Of the cache reads, those of audio.")
+    image_input_tokens: int | None
+    image_output_tokens: int | None
+    tool_use_tokens: int | None = Field(description="Of the input, prompts made by the provider's own tools.")
+    web_search_requests: int | None
+    service_tier: str = Field(description="batch, flex, priority and the like; empty: standard.")
     basis: str
     counted: bool = Field(description="Does it count in sums?")
+    counted_reason: str = Field(
+        description="Why: model_call, only_figures, best_informed; or why not: wraps_call, repeats_children,"
+        " inside_call, same_response: <span id>, same_call: <span id>. Empty: nothing to count."
+    )
 
 
 class CostDetail(Reply):
@@ -77,9 +88,12 @@ class CostDetail(Reply):
     total_usd: str | None
     input_usd: str | None
     output_usd: str | None
+    computed_usd: str | None = Field(description="From tokens and prices; null where there was no price.")
     reported_usd: str | None = Field(description="The emitter's own figure, beside the computed one.")
+    difference_usd: str | None = Field(description="Computed less reported, where there are both.")
     status: str = Field(description="priced, partial, unpriced, reported, or empty.")
     reason: str
+    source: str = Field(description="Whose prices: list, rule (a published discount), own:<price id>, or empty.")
 
 
 class SpanEvent(Reply):

@@ -27,7 +27,7 @@ _FACT_COLUMNS = ", ".join(
     f"toUnixTimestamp({name}) AS received_s" if name == "received_at" else name for name in _FACT_NAMES
 )
 #: The layout of ``spans.facts`` read here; the column's expression writes it as first element.
-FACTS_LAYOUT = 1
+FACTS_LAYOUT = 2
 _MONEY = [at for at, name in enumerate(_FACT_NAMES) if name.startswith("cost_") and name.endswith("_usd")]
 
 _VERSIONS = """

@@ -107,3 +107,8 @@ def _disk_full(error: DBAPIError) -> bool:
 
 def _first_line(error: DBAPIError) -> str:
     return (str(error.orig).splitlines() or [""])[0]
+
+
+def plain(text: str) -> str:
+    """Return text that both databases can hold: Postgres refuses NUL, UTF-8 lone surrogates."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -15,12 +15,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from spanhouse_server.clock import now_ns
 from spanhouse_server.errors import BadRequest, Conflict, NotFound
-from spanhouse_server.store.contract import ApiKey, Project, RecordsStore
+from spanhouse_server.model.prices import OwnPrice
+from spanhouse_server.store.contract import KEY_MARK, ApiKey, Project, RecordsStore
 from spanhouse_server.store.records import schema
-from spanhouse_server.store.records.engine import make_engine, translated
+from spanhouse_server.store.records.engine import make_engine, plain, translated
+from spanhouse_server.store.records.prices import add_price, list_prices, remove_price
 from spanhouse_server.store.records.tables import KeyRecord, ProjectRecord, SettingRecord
 
-KEY_MARK = "sk-sh-"
 #: 24 random bytes make 32 url-safe characters.
 KEY_BYTES = 24
 PREFIX_CHARACTERS = 12
@@ -74,7 +75,7 @@ class SqlRecords:
     def project(self, project_id: str) -> Project | None:
         """Return one project, or nothing."""
         with self._reading() as session:
-            record = session.get(ProjectRecord, _plain(project_id))
+            record = session.get(ProjectRecord, plain(project_id))
             return _project(record) if record else None
 
     def create_project(self, name: str, retention_days: int = 0) -> Project:
@@ -95,7 +96,7 @@ class SqlRecords:
         with self._reading() as session:
             found = session.scalars(
                 select(KeyRecord)
-                .where(KeyRecord.project_id == _plain(project_id))
+                .where(KeyRecord.project_id == plain(project_id))
                 .order_by(KeyRecord.created_ns, KeyRecord.id)
             )
             return [_key(record) for record in found]
@@ -105,7 +106,7 @@ class SqlRecords:
         secret = KEY_MARK + secrets.token_urlsafe(KEY_BYTES)
         record = KeyRecord(
             id=secrets.token_hex(8),
-            project_id=_plain(project_id),
+            project_id=plain(project_id),
             name=_name(name, "key"),
             prefix=secret[:PREFIX_CHARACTERS],
             hash=_hash(secret),
@@ -120,7 +121,7 @@ class SqlRecords:
 
     def revoke_key(self, project_id: str, key_id: str) -> None:
         """Revoke a key for good; revoking it again changes nothing. Raises ``NotFound``."""
-        key_id, project_id = _plain(key_id), _plain(project_id)
+        key_id, project_id = plain(key_id), plain(project_id)
         with self._writing() as session:
             record = session.get(KeyRecord, key_id)
             if record is None or record.project_id != project_id:
@@ -145,7 +146,7 @@ class SqlRecords:
     def setting(self, key: str) -> str | None:
         """Return a stored setting."""
         with self._reading() as session:
-            record = session.get(SettingRecord, _plain(key))
+            record = session.get(SettingRecord, plain(key))
             return record.value if record else None
 
     def put_setting(self, key: str, value: str) -> None:
@@ -157,6 +158,24 @@ class SqlRecords:
             # Two writers met on a new key: the row exists now, so this time it is an update.
             with self._writing() as session:
                 session.merge(SettingRecord(key=key, value=value))
+
+    def prices(self, project_id: str | None = None) -> list[OwnPrice]:
+        """Return the own prices of a project, or of all projects."""
+        with self._reading() as session:
+            return list_prices(session, None if project_id is None else plain(project_id))
+
+    def create_price(self, price: OwnPrice) -> OwnPrice:
+        """Add an own price; return it with its id. Raises ``BadRequest``, ``NotFound`` for an unknown project."""
+        try:
+            with self._writing() as session:
+                return add_price(session, price)
+        except IntegrityError:
+            raise NotFound(f"no project {price.project_id!r}", "create the project first") from None
+
+    def delete_price(self, project_id: str, price_id: str) -> OwnPrice:
+        """Remove an own price and return it. Raises ``NotFound``."""
+        with self._writing() as session:
+            return remove_price(session, plain(project_id), plain(price_id))
 
     def close(self) -> None:
         """Release connections."""
@@ -171,15 +190,10 @@ def project_id_from(name: str) -> str:
 
 
 def _name(name: str, what: str) -> str:
-    name = _plain(name).strip()
+    name = plain(name).strip()
     if not name or len(name) > 200:
         raise BadRequest(f"a {what} needs a name of 1 to 200 characters")
     return name
-
-
-def _plain(text: str) -> str:
-    """Return text that both databases can hold: Postgres refuses NUL, UTF-8 lone surrogates."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _hash(secret: str) -> str:

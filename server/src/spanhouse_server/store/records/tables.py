@@ -47,3 +47,22 @@ class SettingRecord(Base):
 
     key: Mapped[str] = mapped_column(String(200), primary_key=True)
     value: Mapped[str] = mapped_column(Text)
+
+
+class PriceRecord(Base):
+    """An own price of a project; ``rates`` is a JSON object of decimal strings by name."""
+
+    __tablename__ = "prices"
+    __table_args__ = (Index("ix_prices_project_id", "project_id"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    model: Mapped[str] = mapped_column(String(200))
+    provider: Mapped[str] = mapped_column(String(100))
+    service_tier: Mapped[str] = mapped_column(String(40))
+    above_input_tokens: Mapped[int] = mapped_column(BigInteger)
+    from_ns: Mapped[int] = mapped_column(BigInteger)
+    until_ns: Mapped[int | None] = mapped_column(BigInteger)
+    rates: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(String(500))
+    created_ns: Mapped[int] = mapped_column(BigInteger)
