@@ -7,6 +7,8 @@ import binascii
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from spanhouse_server.receive.vendors import KEY_HEADERS
+
 PROJECT_HEADER = "x-spanhouse-project"
 
 
@@ -15,12 +17,13 @@ def credentials(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
 
     ``headers`` has lower-case names (HTTP headers or gRPC metadata). The most specific header
     wins: ``x-spanhouse-key``, then ``authorization`` (Bearer, or Basic with the key as password),
-    then ``x-api-key``. Values of ``OTEL_EXPORTER_OTLP_HEADERS`` may still be URL-encoded.
+    then ``x-api-key`` and the headers of other vendors (``vendors.py``). Values of ``OTEL_EXPORTER_OTLP_HEADERS`` may still be URL-encoded.
     """
     secret = (
         _plain(headers.get("x-spanhouse-key"))
         or _from_authorization(_plain(headers.get("authorization")))
         or _plain(headers.get("x-api-key"))
+        or next(filter(None, (_plain(headers.get(name)) for name in KEY_HEADERS)), None)
     )
     return secret, _plain(headers.get(PROJECT_HEADER))
 

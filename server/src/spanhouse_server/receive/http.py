@@ -1,4 +1,4 @@
-"""OTLP over HTTP: ``POST /v1/traces``, ``/v1/logs``, ``/v1/metrics``.
+"""OTLP over HTTP: ``POST /v1/traces``, ``/v1/logs``, ``/v1/metrics``, and the same behind vendors' prefixes.
 
 Plain Starlette routes without dependency injection, since every span comes through here.
 """
@@ -19,6 +19,7 @@ from spanhouse_server.errors import SpanhouseError, Unauthenticated, Unavailable
 from spanhouse_server.receive.decompress import Unpacking, too_large
 from spanhouse_server.receive.receiver import JSON, PROTOBUF, Receiver, Reservation
 from spanhouse_server.receive.replies import bare, encode, export_response, internal_fault, status_of
+from spanhouse_server.receive.vendors import DOORS
 from spanhouse_server.spool.contract import SIGNALS
 
 log = logging.getLogger("spanhouse.receive")
@@ -36,11 +37,13 @@ STALLED_S = 30.0
 BREATHE_BYTES = 1024 * 1024
 
 
-def routes(receiver: Receiver, prefix: str = "") -> list[Route]:
-    """Return the OTLP routes below ``prefix`` (other vendors' paths are such prefixes)."""
+def routes(receiver: Receiver) -> list[Route]:
+    """Return the OTLP routes: the standard's own first, then those of other vendors."""
+    endpoints = {signal: _endpoint(receiver, signal) for signal in SIGNALS}
     return [
-        Route(f"{prefix}/v1/{signal}{slash}", _endpoint(receiver, signal), methods=["POST"], name=f"otlp_{signal}")
-        for signal in SIGNALS
+        Route(f"{door.prefix}/v1/{signal}{slash}", endpoint, methods=["POST"], name=f"otlp_{signal}")
+        for door in DOORS
+        for signal, endpoint in endpoints.items()
         for slash in ("", "/")
     ]
 
@@ -55,7 +58,7 @@ def _endpoint(receiver: Receiver, signal: str) -> Callable[[Request], Coroutine[
             with receiver.in_flight.reserve() as reservation:
                 given_type, media_type = _media_type(request)
                 project_id = await receiver.project_for(request.headers)
-                body = await _body(request, receiver.max_http_bytes, reservation)
+                body = await read_body(request, receiver.max_http_bytes, reservation)
                 size_bytes = len(body)
                 outcome = await receiver.accept(signal, project_id, media_type, body)
             answer = encode(export_response(signal, outcome), media_type)
@@ -86,7 +89,7 @@ def _media_type(request: Request) -> tuple[str, str]:
     return given, media_type
 
 
-async def _body(request: Request, limit_bytes: int, reservation: Reservation) -> bytes:
+async def read_body(request: Request, limit_bytes: int, reservation: Reservation) -> bytes:
     """Read and unpack the body, in no more memory than ``limit_bytes``."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:

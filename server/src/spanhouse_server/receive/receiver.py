@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from spanhouse_server import decode
 from spanhouse_server.config import MIB, Settings
-from spanhouse_server.errors import SpanhouseError, Unavailable, UndecodableBody
+from spanhouse_server.errors import NotFound, SpanhouseError, Unavailable, UndecodableBody
 from spanhouse_server.ops.logs import Throttle
 from spanhouse_server.ops.metrics import Metrics
 from spanhouse_server.receive.credentials import credentials
+from spanhouse_server.receive.vendors import project_hint
 from spanhouse_server.spool.contract import Spool
 from spanhouse_server.store.access import Access
+from spanhouse_server.store.contract import KEY_MARK
 
 log = logging.getLogger("spanhouse.receive")
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
+Read = TypeVar("Read")
 
 #: Bodies up to this size are parsed on the event loop (well under a millisecond); larger ones in a
 #: thread. JSON is read by slow pure Python, so its bound is lower.
@@ -89,6 +93,7 @@ class Receiver:
     def __init__(self, spool: Spool, access: Access, settings: Settings, metrics: Metrics | None = None) -> None:
         self._spool = spool
         self._access = access
+        self._keys_required = settings.keys_required
         self.metrics = metrics or Metrics()
         self.max_http_bytes = int(settings.max_body_mb) * MIB
         largest = max(self.max_http_bytes, int(settings.max_grpc_message_mb) * MIB)
@@ -102,10 +107,21 @@ class Receiver:
         ``headers`` has lower-case names. Raises ``Unauthenticated``, ``Forbidden``, ``NotFound``.
         """
         secret, project = credentials(headers)
-        if secret is None and project is None:
+        hint = project_hint(headers)
+        if secret is None and project is None and hint is None:
             return self._access.project_for(None, None)
         # May ask the records store, which can be slow or away.
-        return await asyncio.to_thread(self._access.project_for, secret, project)
+        return await asyncio.to_thread(self._open, secret, project, hint)
+
+    def _open(self, secret: str | None, project: str | None, hint: str | None) -> str:
+        if secret and not self._keys_required and not secret.startswith(KEY_MARK) and not self._access.is_admin(secret):
+            # An application on its way from another vendor still carries that vendor's key. Nothing asks
+            # for a key here, so it opens no more than sending none would.
+            secret = None
+        if hint and not project and self._access.is_admin(secret):
+            with suppress(NotFound):
+                return self._access.project_for(secret, hint)
+        return self._access.project_for(secret, project)
 
     async def accept(self, signal: str, project_id: str, media_type: str, body: bytes) -> Outcome:
         """Make one export request durable and return what was kept.
@@ -113,11 +129,14 @@ class Receiver:
         ``signal`` is ``traces logs metrics``, ``media_type`` one of ``PROTOBUF`` and ``JSON``. Raises
         ``UndecodableBody`` for a body that is not OTLP, ``Unavailable`` when it must come again.
         """
-        if len(body) <= INLINE_BYTES[media_type]:
-            wire, checked = _read(signal, media_type, body)
-        else:
-            loop = asyncio.get_running_loop()
-            wire, checked = await loop.run_in_executor(self._threads, _read, signal, media_type, body)
+        wire, checked = await self.parsed(media_type, body, lambda: _read(signal, media_type, body))
+        return await self.keep(signal, project_id, wire, checked)
+
+    async def keep(self, signal: str, project_id: str, wire: bytes, checked: decode.Checked) -> Outcome:
+        """Make a request durable that was parsed and checked already; ``wire`` is OTLP in protobuf.
+
+        Raises ``Unavailable`` when it must come again.
+        """
         rejected = sum(checked.rejected.values())
         if checked.accepted:
             await self._spool.append(
@@ -126,6 +145,12 @@ class Receiver:
         elif rejected:
             self._spool.count_rejected(checked.rejected)
         return Outcome(checked.accepted, rejected, checked.message)
+
+    async def parsed(self, media_type: str, body: bytes, read: Callable[[], Read]) -> Read:
+        """Return what ``read`` makes of a body: at once for a small one, else in a thread."""
+        if len(body) <= INLINE_BYTES[media_type]:
+            return read()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
 
     def answered(
         self, transport: str, signal: str, status: int, seconds: float, size_bytes: int, error: SpanhouseError | None
