@@ -14,17 +14,24 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from spanhouse_server.clock import MonotonicStamps
+from spanhouse_server.drain.feedback import place_feedback
 from spanhouse_server.drain.join import join_logs
+from spanhouse_server.drain.pace import Pace
+from spanhouse_server.drain.pieces import assemble_spans
 from spanhouse_server.drain.settle import settle_traces
 from spanhouse_server.drain.transform import PreparedTrace, Transformed
 from spanhouse_server.drain.workshop import Workshop
 from spanhouse_server.errors import SpanhouseError, Unavailable
+from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.ops.health import Health
 from spanhouse_server.ops.metrics import Metrics, timed
 from spanhouse_server.spool.contract import Spool, SpoolEntry
@@ -44,6 +51,17 @@ LINGER_S = 0.3
 #: Pause after the store or the disk refused, growing to the longest.
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What became of a batch: its new and repeated spans, traces settled, and traces yet to be."""
+
+    new_spans: int
+    repeated_spans: int
+    owed: set[TraceKey]
+    settled: set[TraceKey]
+
+
 Published = Callable[[Sequence[TraceKey]], None]
 
 
@@ -59,6 +77,7 @@ class Pipeline:
         metrics: Metrics,
         health: Health,
         published: Published = lambda traces: None,
+        prices: Callable[[], PriceBook] = lambda: NO_PRICES,
     ) -> None:
         self._spool = spool
         self._store = store
@@ -67,7 +86,10 @@ class Pipeline:
         self._metrics = metrics
         self._health = health
         self._published = published
+        self._prices = prices
+        self._writing = threading.Lock()
         self._stamps = MonotonicStamps()
+        self._pace = Pace(spool.owed())
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spanhouse-drain", daemon=True)
 
@@ -81,12 +103,22 @@ class Pipeline:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
+    @contextmanager
+    def between_batches(self) -> Iterator[int]:
+        """Keep the drain from writing while the block runs; give a settle stamp (ns) newer than all before.
+
+        What reads stored spans and writes them again must not be crossed by a batch that does the same.
+        """
+        with self._writing:
+            yield self._stamps.next_ns()
+
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
             try:
                 if self._spool.wait(timeout_s=0.5):
                     self._drain()
+                self._settle_owed()
                 self._health.report("drain", True)
                 failures = 0
                 continue
@@ -114,7 +146,8 @@ class Pipeline:
             self._health.report("drain", True)
 
     def _submit(self, entries: Sequence[SpoolEntry]) -> Future[Transformed]:
-        return self._workshop.submit(entries, self._retention_days(), self._stamps.next_ns())
+        book = self._prices().only(entry.project_id for entry in entries)
+        return self._workshop.submit(entries, self._retention_days(), self._stamps.next_ns(), book)
 
     def _claim(self, after: int, patient: bool) -> list[SpoolEntry]:
         """Return the next batch; when ``patient``, wait a moment for one that is not full to fill up."""
@@ -148,39 +181,67 @@ class Pipeline:
         """Return the rows of entries. A process that died says nothing about what it held, unless all do."""
         for _ in range(DEATHS_FORGIVEN):
             try:
-                return pending.result()
+                return self._workshop.result(pending)
             except BrokenProcessPool:
                 pending = self._submit(entries)
-        return pending.result()
+        return self._workshop.result(pending)
 
     def _store_batch(self, entries: Sequence[SpoolEntry], result: Transformed) -> None:
-        with timed(self._metrics.drain_batch_seconds.labels("store")):
-            stored, duplicates = self._insert(result)
+        with timed(self._metrics.drain_batch_seconds.labels("store")), self._writing:
+            inserted = self._insert(result)
         self._spool.ack(
             [entry.sequence for entry in entries],
-            stored_spans=stored,
-            duplicate_spans=duplicates + result.repeated_spans,
+            stored_spans=inserted.new_spans,
+            duplicate_spans=inserted.repeated_spans + result.repeated_spans,
+            owed=inserted.owed,
+            paid=inserted.settled,
         )
-        self._published(list(result.traces))
+        self._published(list({*result.traces, *((project, trace) for project, trace, _ in result.pieces)}))
 
-    def _insert(self, result: Transformed) -> tuple[int, int]:
-        """Insert a batch; return how many of its spans were new and how many known before."""
+    def _insert(self, result: Transformed) -> Inserted:
+        """Insert a batch and settle its traces, but for large ones that were settled a moment ago."""
         before = self._store.stored_versions(result.traces) if result.traces else {}
         for table, block in result.blocks.items():
             if block:
                 self._store.insert(table, block)
-        joined = join_logs(self._store, set(result.traces) | result.genai_log_traces)
-        unsettled = {(project, trace) for project, trace, _ in before} | joined
-        fresh = {key: trace for key, trace in result.traces.items() if key not in unsettled}
-        self._insert_prepared(fresh.values())
-        if unsettled:
-            settle_traces(self._store, unsettled, self._stamps.next_ns())
-        return _count_new(result.traces, before)
+        place_feedback(self._store, result.unplaced)
+        book = self._prices()
+        assembled = assemble_spans(self._store, result.pieces, book)
+        joined = join_logs(self._store, set(result.traces) | result.genai_log_traces, book)
+        known = {(project, trace) for project, trace, _ in before}
+        unsettled = known | joined | assembled
+        owed = self._pace.hold(unsettled)
+        # New spans of a trace that rests are shown as they are; what the whole trace tells comes later.
+        as_they_are = [trace for key, trace in result.traces.items() if key in owed and _all_new(key, trace, before)]
+        self._insert_prepared([trace for key, trace in result.traces.items() if key not in unsettled], as_they_are)
+        settled = self._settle((unsettled - owed) | self._pace.due())
+        return Inserted(*_count_new(result.traces, before), owed, settled)
 
-    def _insert_prepared(self, traces: Collection[PreparedTrace]) -> None:
+    def _settle(self, traces: set[TraceKey]) -> set[TraceKey]:
         if traces:
-            self._store.insert("span_index", b"\n".join(trace.index_rows for trace in traces))
-            self._store.insert("traces", b"\n".join(trace.trace_row for trace in traces))
+            begun_s = time.monotonic()
+            sizes = settle_traces(self._store, traces, self._stamps.next_ns())
+            self._pace.settled(sizes, time.monotonic() - begun_s)
+        return traces
+
+    def _settle_owed(self) -> None:
+        """Settle the large traces whose rest is over, also when nothing comes in any more."""
+        with self._writing:
+            settled = self._settle(self._pace.due())
+        if settled:
+            self._spool.ack([], paid=settled)
+            self._published(list(settled))
+
+    def _insert_prepared(self, whole: Collection[PreparedTrace], spans_only: Collection[PreparedTrace]) -> None:
+        if whole or spans_only:
+            self._store.insert("span_index", b"\n".join(trace.index_rows for trace in (*whole, *spans_only)))
+        if whole:
+            self._store.insert("traces", b"\n".join(trace.trace_row for trace in whole))
+
+
+def _all_new(key: TraceKey, trace: PreparedTrace, before: Mapping[SpanKey, int]) -> bool:
+    """Tell whether none of the trace's spans in this batch was stored before: none can have moved in time."""
+    return not any((*key, span) in before for span in trace.versions)
 
 
 def _count_new(traces: Mapping[TraceKey, PreparedTrace], before: Mapping[SpanKey, int]) -> tuple[int, int]:

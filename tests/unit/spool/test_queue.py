@@ -166,3 +166,15 @@ def test_an_unknown_signal_is_a_fault_of_the_caller(spool: SqliteSpool) -> None:
     with pytest.raises(ValueError, match="profiles"):
         append(spool, b"x", signal="profiles")
     assert append(spool, b"y") == [1]
+
+
+def test_owed_traces_survive_a_restart_until_paid(open_spool: Open) -> None:
+    spool = open_spool()
+    sequence = append(spool, b"a")[0]
+    spool.ack([sequence], owed=[("default", "aa"), ("other", "aa"), ("default", "aa")])
+    spool.ack([], owed=[("default", "bb")], paid=[("other", "aa")])
+    spool.close()
+    again = open_spool()
+    assert sorted(again.owed()) == [("default", "aa"), ("default", "bb")]
+    again.ack([], paid=again.owed())
+    assert again.owed() == []

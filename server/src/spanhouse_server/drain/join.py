@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from spanhouse_server.drain.transform import priced_span
-from spanhouse_server.model.raw import RawLog
+from spanhouse_server.drain.again import COLUMNS, genai_logs, span_again
+from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.store import rows
 from spanhouse_server.store.contract import ColumnarStore, TraceKey
-from spanhouse_server.store.readback import RAW_LOG_COLUMNS, RAW_SPAN_COLUMNS, raw_log, raw_span
 
 #: Trace ids per statement.
 CHUNK = 1000
 
 
-def join_logs(store: ColumnarStore, traces: Iterable[TraceKey]) -> set[TraceKey]:
+def join_logs(store: ColumnarStore, traces: Iterable[TraceKey], book: PriceBook = NO_PRICES) -> set[TraceKey]:
     """Store the spans of these traces again with the content of their log records.
 
     Returns the traces that changed.
@@ -31,52 +30,29 @@ def join_logs(store: ColumnarStore, traces: Iterable[TraceKey]) -> set[TraceKey]
     changed: set[TraceKey] = set()
     for project_id, trace_ids in by_project.items():
         for start in range(0, len(trace_ids), CHUNK):
-            changed |= _join_chunk(store, project_id, trace_ids[start : start + CHUNK])
+            changed |= _join_chunk(store, project_id, trace_ids[start : start + CHUNK], book)
     return changed
 
 
-def _join_chunk(store: ColumnarStore, project_id: str, trace_ids: list[str]) -> set[TraceKey]:
-    logs = _genai_logs(store, project_id, trace_ids)
+def _join_chunk(store: ColumnarStore, project_id: str, trace_ids: list[str], book: PriceBook) -> set[TraceKey]:
+    logs = genai_logs(store, project_id, trace_ids)
     if not logs:
         return set()
     touched = sorted({trace_id for trace_id, _ in logs})
     joined: list[dict[str, Any]] = []
     for row in _spans(store, project_id, touched):
         records = logs.get((row["trace_id"], row["span_id"]))
-        if not records:
-            continue
-        # Above both, or the engine might keep the row without content; far below the next arrival's stamp.
-        version = max(row["version"], *(log_version for log_version, _ in records)) + 1
-        span = priced_span(raw_span(row), [record for _, record in records])
-        stored = rows.span_row(project_id, version, row["retention_days"], span)
-        joined.append(stored | {"arrival_ns": row["arrival_ns"]})
+        if records:
+            joined.append(span_again(project_id, row, records, book))
     if joined:
         store.insert("spans", rows.lines(joined))
     return {(project_id, row["trace_id"]) for row in joined}
 
 
-def _genai_logs(
-    store: ColumnarStore, project_id: str, trace_ids: list[str]
-) -> dict[tuple[str, str], list[tuple[int, RawLog]]]:
-    found = store.select(
-        f"""
-        SELECT version, {", ".join(RAW_LOG_COLUMNS)} FROM logs FINAL
-        WHERE project_id = {{project_id:String}} AND trace_id IN {{trace_ids:Array(String)}}
-          AND span_id != '' AND is_genai
-        ORDER BY trace_id, span_id, time_ns, log_id
-        """,  # noqa: S608 - only our own column names are put in
-        {"project_id": project_id, "trace_ids": trace_ids},
-    )
-    logs: dict[tuple[str, str], list[tuple[int, RawLog]]] = {}
-    for row in found:
-        logs.setdefault((row["trace_id"], row["span_id"]), []).append((row["version"], raw_log(row)))
-    return logs
-
-
 def _spans(store: ColumnarStore, project_id: str, trace_ids: list[str]) -> list[dict[str, Any]]:
     return store.select(
         f"""
-        SELECT version, arrival_ns, retention_days, {", ".join(RAW_SPAN_COLUMNS)} FROM spans FINAL
+        SELECT {", ".join(COLUMNS)} FROM spans FINAL
         WHERE project_id = {{project_id:String}} AND trace_id IN {{trace_ids:Array(String)}}
         """,  # noqa: S608 - only our own column names are put in
         {"project_id": project_id, "trace_ids": trace_ids},

@@ -18,14 +18,19 @@ from spanhouse_server.store.contract import ColumnarStore, IndexKeys, TraceKey
 CHUNK = 500
 
 
-def settle_traces(store: ColumnarStore, traces: Iterable[TraceKey], version: int) -> None:
-    """Compute and insert the index rows of these traces from the spans stored now."""
+def settle_traces(store: ColumnarStore, traces: Iterable[TraceKey], version: int) -> dict[TraceKey, int]:
+    """Compute and insert the index rows of these traces from the spans stored now.
+
+    Returns how many spans each of them has.
+    """
     pending = list(traces)
+    sizes: dict[TraceKey, int] = {}
     for start in range(0, len(pending), CHUNK):
-        _settle_chunk(store, pending[start : start + CHUNK], version)
+        sizes |= _settle_chunk(store, pending[start : start + CHUNK], version)
+    return sizes
 
 
-def _settle_chunk(store: ColumnarStore, traces: list[TraceKey], version: int) -> None:
+def _settle_chunk(store: ColumnarStore, traces: list[TraceKey], version: int) -> dict[TraceKey, int]:
     facts = store.facts(traces)
     keys = store.index_keys(traces)
     index_rows: list[IndexRow] = []
@@ -43,6 +48,7 @@ def _settle_chunk(store: ColumnarStore, traces: list[TraceKey], version: int) ->
         store.insert("span_index", rows.lines(index_rows))
     if trace_rows:
         store.insert("traces", rows.lines(trace_rows))
+    return {trace: len(facts.get(trace, ())) for trace in traces}
 
 
 def _retire_moved(

@@ -11,10 +11,22 @@ from dataclasses import dataclass, field
 
 from spanhouse_server import price
 from spanhouse_server.decode import decode, parse
+from spanhouse_server.decode.pending import stamp_ns
+from spanhouse_server.drain import handover
 from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.model.feedback import Feedback
+from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.model.raw import RawLog, RawMetricPoint, RawSpan
 from spanhouse_server.model.span import Span
-from spanhouse_server.normalise import is_genai_log, normalise, redact_attributes, redact_log
+from spanhouse_server.normalise import (
+    is_genai_log,
+    is_span_piece,
+    log_feedback,
+    normalise,
+    redact_attributes,
+    redact_log,
+    span_feedback,
+)
 from spanhouse_server.normalise.settle import settle
 from spanhouse_server.spool.contract import SpoolEntry
 from spanhouse_server.store import rows
@@ -38,17 +50,29 @@ class Transformed:
 
     ``blocks`` maps a table to newline-separated JSON rows. ``repeated_spans`` counts spans that
     the batch itself held more than once. ``genai_log_traces`` are traces whose spans may get
-    content from log records in this batch.
+    content from log records in this batch, ``pieces`` spans that are to be made of log records, and
+    ``unplaced`` rows of scores with the response they judge, whose span is yet to be found.
+    ``handed`` holds the blocks on their way between processes (``workshop``).
     """
 
     blocks: dict[str, bytes] = field(default_factory=dict)
     traces: dict[TraceKey, PreparedTrace] = field(default_factory=dict)
     repeated_spans: int = 0
     genai_log_traces: set[TraceKey] = field(default_factory=set)
+    pieces: set[SpanKey] = field(default_factory=set)
+    unplaced: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    handed: handover.Blocks | None = None
 
 
-def transform(entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], settle_version: int) -> Transformed:
+def transform(
+    entries: Sequence[SpoolEntry],
+    retention_days: Mapping[str, int],
+    settle_version: int,
+    book: PriceBook = NO_PRICES,
+) -> Transformed:
     """Return the rows of these entries. Raises what the first unreadable entry raised.
+
+    ``book`` holds the own prices of the projects that have any.
 
     Each span is taken all the way to its row before the next is touched, so that only rows and
     facts of a batch are in memory, not all its spans.
@@ -56,22 +80,26 @@ def transform(entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], 
     spans: dict[SpanKey, tuple[bytes, SpanFacts]] = {}
     log_rows: list[dict[str, object]] = []
     point_rows: list[dict[str, object]] = []
+    score_rows: list[dict[str, object]] = []
     result = Transformed()
     for entry in entries:
         days = retention_days.get(entry.project_id, 0)
+        own = price.own_prices(book, entry.project_id)
         message = parse(entry.signal, PROTOBUF, entry.body)
         decoded = decode(entry.signal, message, entry.received_ns, len(entry.body))
         for raw in decoded.spans:
             key = (entry.project_id, raw.trace_id, raw.span_id)
+            version = stamp_ns(raw, entry.received_ns)
             earlier = spans.get(key)
             if earlier is not None:
                 result.repeated_spans += 1
-                if earlier[1].version > entry.received_ns:
+                if earlier[1].version > version:
                     continue
-            span = priced_span(raw)
-            row = rows.dump(rows.span_row(entry.project_id, entry.received_ns, days, span))
-            spans[key] = (row, rows.facts_of(entry.received_ns, days, span))
-        log_rows += _log_rows(entry, days, decoded.logs, result)
+            span = priced_span(raw, own=own)
+            row = rows.span_row(entry.project_id, version, days, span)
+            spans[key] = (rows.dump(row), rows.facts_in(row, span))
+            score_rows += _score_rows(entry, days, span_feedback(span.raw), result)
+        log_rows += _log_rows(entry, days, decoded.logs, score_rows, result)
         point_rows += _point_rows(entry, days, decoded.points)
 
     facts: dict[TraceKey, list[SpanFacts]] = {}
@@ -84,14 +112,15 @@ def transform(entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], 
         "spans": b"\n".join([row for row, _ in spans.values()]),
         "logs": rows.lines(log_rows),
         "metric_points": rows.lines(point_rows),
+        "scores": rows.lines(score_rows),
     }
     return result
 
 
-def priced_span(raw: RawSpan, logs: Sequence[RawLog] = ()) -> Span:
-    """Return the canonical, priced span of a raw one."""
+def priced_span(raw: RawSpan, logs: Sequence[RawLog] = (), own: price.OwnPrices | None = None) -> Span:
+    """Return the canonical span of a raw one, priced by its project's ``own`` prices and the public lists."""
     span = normalise(raw, logs)
-    span.cost = price.price(span)
+    span.cost = price.price(span, own)
     return span
 
 
@@ -105,14 +134,32 @@ def prepare_trace(project_id: str, facts: list[SpanFacts], settle_version: int) 
     )
 
 
-def _log_rows(entry: SpoolEntry, days: int, logs: list[RawLog], result: Transformed) -> list[dict[str, object]]:
+def _log_rows(
+    entry: SpoolEntry, days: int, logs: list[RawLog], score_rows: list[dict[str, object]], result: Transformed
+) -> list[dict[str, object]]:
     made = []
     for received in logs:
         log = redact_log(received)
         genai = bool(log.trace_id) and is_genai_log(log)
         if genai:
             result.genai_log_traces.add((entry.project_id, log.trace_id))
+        elif is_span_piece(log):
+            result.pieces.add((entry.project_id, log.trace_id, log.span_id))
+        score_rows += _score_rows(entry, days, log_feedback(log), result)
         made.append(rows.log_row(entry.project_id, entry.received_ns, days, log, genai))
+    return made
+
+
+def _score_rows(
+    entry: SpoolEntry, days: int, feedback: Sequence[Feedback], result: Transformed
+) -> list[dict[str, object]]:
+    made = []
+    for each in feedback:
+        row = rows.score_row(entry.project_id, entry.received_ns, days, each)
+        if each.response_id:
+            result.unplaced.append((each.response_id, row))
+        else:
+            made.append(row)
     return made
 
 

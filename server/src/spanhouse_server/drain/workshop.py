@@ -15,8 +15,11 @@ import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
+from spanhouse_server.drain import handover
 from spanhouse_server.drain.transform import Transformed, transform
+from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.spool.contract import SpoolEntry
 
 #: Allocations between looks for garbage cycles, in the transform processes.
@@ -32,22 +35,42 @@ log = logging.getLogger("spanhouse.pipeline")
 class Workshop:
     """Runs ``transform`` on batches. ``processes`` 0 runs it at once, in the calling thread."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, folder: Path | None = None) -> None:
+        """Hand large batches over in ``folder``, which is cleared here; without one, through a pipe."""
         self._processes = processes
+        self._folder = folder
+        if folder is not None:
+            handover.clear(folder)
         self._pool: ProcessPoolExecutor | None = None
 
     def submit(
-        self, entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], settle_version: int
+        self,
+        entries: Sequence[SpoolEntry],
+        retention_days: Mapping[str, int],
+        settle_version: int,
+        book: PriceBook = NO_PRICES,
     ) -> Future[Transformed]:
         """Return the future rows of these entries."""
         if self._processes == 0:
-            return _done(entries, retention_days, settle_version)
+            return _done(entries, retention_days, settle_version, book)
+        job = (self._folder, list(entries), dict(retention_days), settle_version, book)
         try:
-            return self._open_pool().submit(transform, list(entries), dict(retention_days), settle_version)
+            return self._open_pool().submit(_make, *job)
         except BrokenProcessPool:
             log.warning("a transform process died; starting a new one")
             self.close()
-            return self._open_pool().submit(transform, list(entries), dict(retention_days), settle_version)
+            return self._open_pool().submit(_make, *job)
+
+    def result(self, pending: Future[Transformed]) -> Transformed:
+        """Wait for rows that were submitted for. Raises what ``transform`` raised, or ``BrokenProcessPool``."""
+        made = pending.result()
+        if made.handed is not None:
+            pieces = iter(handover.take(made.handed))
+            made.blocks = {table: next(pieces) for table in made.blocks}
+            for trace in made.traces.values():
+                trace.index_rows = next(pieces)
+            made.handed = None
+        return made
 
     def close(self) -> None:
         """End the processes."""
@@ -62,6 +85,23 @@ class Workshop:
                 self._processes, multiprocessing.get_context("spawn"), initializer=_begin_process
             )
         return self._pool
+
+
+def _make(
+    folder: Path | None,
+    entries: Sequence[SpoolEntry],
+    retention_days: Mapping[str, int],
+    settle_version: int,
+    book: PriceBook,
+) -> Transformed:
+    made = transform(entries, retention_days, settle_version, book)
+    if folder is not None:
+        traces = made.traces.values()
+        made.handed = handover.give([*made.blocks.values(), *(trace.index_rows for trace in traces)], folder)
+        made.blocks = dict.fromkeys(made.blocks, b"")
+        for trace in traces:
+            trace.index_rows = b""
+    return made
 
 
 def _begin_process() -> None:
@@ -85,10 +125,12 @@ def _keep_memory() -> None:
         libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
 
 
-def _done(entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], settle_version: int) -> Future[Transformed]:
+def _done(
+    entries: Sequence[SpoolEntry], retention_days: Mapping[str, int], settle_version: int, book: PriceBook
+) -> Future[Transformed]:
     future: Future[Transformed] = Future()
     try:
-        future.set_result(transform(entries, retention_days, settle_version))
+        future.set_result(transform(entries, retention_days, settle_version, book))
     except Exception as error:
         future.set_exception(error)
     return future

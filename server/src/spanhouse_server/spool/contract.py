@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+Owed = tuple[str, str]
+"""(project_id, trace_id) of a trace whose settling was put off"""
 
 SIGNALS = ("traces", "logs", "metrics")
 
@@ -84,8 +87,22 @@ class Spool(Protocol):
     def wait(self, timeout_s: float) -> bool:
         """Block until entries wait; tell whether any do."""
 
-    def ack(self, sequences: Sequence[int], *, stored_spans: int = 0, duplicate_spans: int = 0) -> None:
-        """Forget stored entries and count them, in one commit."""
+    def ack(
+        self,
+        sequences: Sequence[int],
+        *,
+        stored_spans: int = 0,
+        duplicate_spans: int = 0,
+        owed: Collection[Owed] = (),
+        paid: Collection[Owed] = (),
+    ) -> None:
+        """Forget stored entries and count them, in one commit.
+
+        ``owed`` are traces that are yet to be settled, ``paid`` those that no longer are.
+        """
+
+    def owed(self) -> list[Owed]:
+        """Return the traces that are stored and yet to be settled."""
 
     def set_aside(self, entry: SpoolEntry, reason: str) -> None:
         """Move an entry that cannot be stored out of the way, keeping it with its reason."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from spanhouse_server.clock import now_ns
-from spanhouse_server.spool.contract import SetAside
+from spanhouse_server.spool.contract import Owed, SetAside
 from spanhouse_server.spool.ledger import Delta, Ledger
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -40,6 +40,11 @@ CREATE TABLE IF NOT EXISTS set_aside (
 );
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS owed (
+    project_id TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    PRIMARY KEY (project_id, trace_id)
+) WITHOUT ROWID;
 """
 _LAST_RECEIVED = "last_received_ns"
 _PAGE_BYTES = 4096
@@ -182,6 +187,15 @@ class SpoolDatabase:
                 delta.requests -= 1
                 delta.bytes -= row[0]
         delta.removed = True
+
+    def owe(self, owed: Collection[Owed], paid: Collection[Owed]) -> None:
+        """Note traces that are yet to be settled, and forget those that were."""
+        self._connection.executemany("DELETE FROM owed WHERE project_id = ? AND trace_id = ?", paid)
+        self._connection.executemany("INSERT OR IGNORE INTO owed VALUES (?, ?)", owed)
+
+    def owed(self) -> list[Owed]:
+        """Return the traces that are yet to be settled."""
+        return [(project, trace) for project, trace in self._connection.execute("SELECT * FROM owed")]
 
     def set_aside(self, delta: Delta, sequence: int, reason: str) -> None:
         """Move a waiting entry out of the queue, keeping its body."""

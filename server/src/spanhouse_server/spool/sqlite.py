@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import zstandard
 
 from spanhouse_server.clock import NS_PER_S, now_ns
 from spanhouse_server.errors import DiskFull, SpoolFull, Unavailable
-from spanhouse_server.spool.contract import SIGNALS, SetAside, SpoolEntry, SpoolStats
+from spanhouse_server.spool.contract import SIGNALS, Owed, SetAside, SpoolEntry, SpoolStats
 from spanhouse_server.spool.database import Row, SpoolDatabase
 from spanhouse_server.spool.free_space import FreeSpace
 from spanhouse_server.spool.ledger import Delta
@@ -104,19 +104,34 @@ class SqliteSpool:
         with writer.changed:
             return writer.changed.wait_for(lambda: writer.ledger.requests > 0, timeout_s)
 
-    def ack(self, sequences: Sequence[int], *, stored_spans: int = 0, duplicate_spans: int = 0) -> None:
+    def ack(
+        self,
+        sequences: Sequence[int],
+        *,
+        stored_spans: int = 0,
+        duplicate_spans: int = 0,
+        owed: Collection[Owed] = (),
+        paid: Collection[Owed] = (),
+    ) -> None:
         """Forget stored entries and count them, in one commit.
 
-        Raises ``DiskFull`` when not even that could be written; the entries then come again.
+        ``owed`` are traces that are yet to be settled, ``paid`` those that no longer are. Raises
+        ``DiskFull`` when not even that could be written; the entries then come again.
         """
         done = list(sequences)
         counts = {"stored_spans": stored_spans, "duplicate_spans": duplicate_spans}
 
         def forget(database: SpoolDatabase, delta: Delta) -> None:
             database.delete(delta, done)
+            database.owe(owed, paid)
             delta.counters.update({name: count for name, count in counts.items() if count})
 
         self._writer.call(forget)
+
+    def owed(self) -> list[Owed]:
+        """Return the traces that are stored and yet to be settled."""
+        traces: list[Owed] = self._writer.call(lambda database, _: database.owed(), writes=False)
+        return traces
 
     def set_aside(self, entry: SpoolEntry, reason: str) -> None:
         """Move an entry that cannot be stored out of the way, keeping it with its reason."""

@@ -1,0 +1,103 @@
+"""Make spans of what came in pieces, as log records: Langfuse's ingestion events.
+
+After each batch, every span of which the batch brought a piece is made again from all its pieces, and so
+is the root that stands for its trace. Repeating is harmless: the same pieces give the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from spanhouse_server import price
+from spanhouse_server.drain.transform import priced_span
+from spanhouse_server.model.prices import NO_PRICES, PriceBook
+from spanhouse_server.model.raw import RawLog
+from spanhouse_server.normalise.langfuse_events import EVENT_PREFIX, root_hex, span_of
+from spanhouse_server.store import rows
+from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
+from spanhouse_server.store.readback import RAW_LOG_COLUMNS, raw_log
+
+#: Spans made again in one go: bounds the pieces in memory.
+CHUNK = 250
+
+_Pieces = dict[tuple[str, str], list[tuple[Mapping[str, Any], RawLog]]]
+
+
+def assemble_spans(store: ColumnarStore, touched: Iterable[SpanKey], book: PriceBook = NO_PRICES) -> set[TraceKey]:
+    """Store these spans and their traces' roots as their pieces tell; return the traces that changed."""
+    by_project: dict[str, set[tuple[str, str]]] = {}
+    for project_id, trace_id, span_id in touched:
+        by_project.setdefault(project_id, set()).add((trace_id, span_id))
+    changed: set[TraceKey] = set()
+    for project_id, spans in by_project.items():
+        roots = {(trace_id, root_hex(trace_id)) for trace_id, _ in spans}
+        for part in _chunks(sorted(spans - roots)):
+            changed |= _assemble(store, project_id, part, {}, book)
+        for part in _chunks(sorted(roots)):
+            changed |= _assemble(store, project_id, part, _latest(store, project_id, part), book)
+    return changed
+
+
+def _chunks(spans: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
+    return (spans[start : start + CHUNK] for start in range(0, len(spans), CHUNK))
+
+
+def _assemble(
+    store: ColumnarStore,
+    project_id: str,
+    spans: list[tuple[str, str]],
+    latest: Mapping[str, tuple[int, int]],
+    book: PriceBook,
+) -> set[TraceKey]:
+    made = []
+    changed = set()
+    own = price.own_prices(book, project_id)
+    for (trace_id, span_id), pieces in _pieces(store, project_id, spans).items():
+        end_ns, version = latest.get(trace_id, (0, 0))
+        raw = span_of(trace_id, span_id, [log for _, log in pieces], end_ns)
+        if raw is None:
+            continue
+        version = max(version, *(row["version"] for row, _ in pieces))
+        days = max(row["retention_days"] for row, _ in pieces)
+        made.append(rows.span_row(project_id, version, days, priced_span(raw, own=own)))
+        changed.add((project_id, trace_id))
+    if made:
+        store.insert("spans", rows.lines(made))
+    return changed
+
+
+def _pieces(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]]) -> _Pieces:
+    found = store.select(
+        f"""
+        SELECT version, retention_days, {", ".join(RAW_LOG_COLUMNS)} FROM logs FINAL
+        WHERE project_id = {{project:String}} AND trace_id IN {{traces:Array(String)}}
+          AND (trace_id, span_id) IN ({{spans:Array(Tuple(String, String))}})
+          AND startsWith(event_name, {{prefix:String}})
+        ORDER BY trace_id, span_id, time_ns, log_id
+        """,  # noqa: S608 - only our own column names are put in
+        {
+            "project": project_id,
+            "traces": sorted({trace_id for trace_id, _ in spans}),
+            "spans": spans,
+            "prefix": EVENT_PREFIX,
+        },
+    )
+    pieces: _Pieces = {}
+    for row in found:
+        pieces.setdefault((row["trace_id"], row["span_id"]), []).append((row, raw_log(row)))
+    return pieces
+
+
+def _latest(store: ColumnarStore, project_id: str, roots: list[tuple[str, str]]) -> dict[str, tuple[int, int]]:
+    """Return for each trace the latest end and the newest version among the spans below its root."""
+    found = store.select(
+        """
+        SELECT trace_id, max(end_ns) AS latest_ns, max(version) AS newest FROM spans FINAL
+        WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
+          AND (trace_id, span_id) NOT IN ({roots:Array(Tuple(String, String))})
+        GROUP BY trace_id
+        """,
+        {"project": project_id, "traces": [trace_id for trace_id, _ in roots], "roots": roots},
+    )
+    return {row["trace_id"]: (row["latest_ns"], row["newest"]) for row in found}
