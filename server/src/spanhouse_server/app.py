@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import logging
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 import uvloop
@@ -18,12 +22,10 @@ from spanhouse_server import __version__
 from spanhouse_server.config import Settings
 from spanhouse_server.errors import ConfigError
 from spanhouse_server.export import probes, prometheus
-from spanhouse_server.house import House
+from spanhouse_server.house import ADDRESS_FILE, House
 from spanhouse_server.ops.logs import setup_logging
 from spanhouse_server.ops.requests import CountRequests
-from spanhouse_server.receive.grpc import start_grpc
-from spanhouse_server.receive.http import routes as otlp_routes
-from spanhouse_server.receive.receiver import Receiver
+from spanhouse_server.receive import PATHS, Receiver, http_routes, start_grpc
 from spanhouse_server.show.api import router
 from spanhouse_server.show.context import ShowContext
 from spanhouse_server.show.faults import install_faults
@@ -41,17 +43,27 @@ SNIPPET = """\
 """
 
 
-class Entrance:
-    """Sends OTLP past the framework of the API: every span comes this way, and each layer costs it."""
+if TYPE_CHECKING:
+    from spanhouse_server.proxy_mount import ProxyMount
 
-    def __init__(self, otlp: ASGIApp, rest: ASGIApp) -> None:
-        self._otlp = otlp
+log = logging.getLogger("spanhouse")
+
+
+class Entrance:
+    """Sends telemetry past the framework of the API: every span comes this way, and each layer costs it.
+
+    ``paths`` are the beginnings of the paths that ``telemetry`` serves: OTLP's and those of other vendors.
+    """
+
+    def __init__(self, telemetry: ASGIApp, paths: tuple[str, ...], rest: ASGIApp) -> None:
+        self._telemetry = telemetry
+        self._paths = paths
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
-        is_otlp = scope["type"] == "http" and scope["path"].startswith("/v1/")
-        await (self._otlp if is_otlp else self._rest)(scope, receive, send)
+        is_telemetry = scope["type"] == "http" and scope["path"].startswith(self._paths)
+        await (self._telemetry if is_telemetry else self._rest)(scope, receive, send)
 
 
 def create_app(house: House, receiver: Receiver) -> ASGIApp:
@@ -64,13 +76,15 @@ def create_app(house: House, receiver: Receiver) -> ASGIApp:
         settings=house.settings,
         spool=house.spool,
         live=house.live,
+        prices=house.prices,
+        remakes=house.remakes,
     )
     install_faults(app)
     app.router.routes.extend(probes.routes(house.health))
     app.router.routes.extend(prometheus.routes(house.metrics))
     app.include_router(router(context))
     install_static(app)  # last: it answers what nobody else did
-    return CountRequests(Entrance(Starlette(routes=otlp_routes(receiver)), app), house.metrics)
+    return CountRequests(Entrance(Starlette(routes=http_routes(receiver)), PATHS, app), house.metrics)
 
 
 def serve(settings: Settings) -> None:
@@ -103,15 +117,21 @@ class _Server(uvicorn.Server):
 async def _serve(house: House, listener: socket.socket) -> None:
     settings = house.settings
     receiver = Receiver(house.spool, house.access, settings, house.metrics)
+    app = create_app(house, receiver)
+    proxy = _proxy(settings, receiver, house)
+    listening: dict[str, Any] = {"ws": "none"}
+    if proxy is not None:
+        app, listening = proxy.front(app), proxy.uvicorn_options()
+        await proxy.start()
     config = uvicorn.Config(
-        create_app(house, receiver),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
-        ws="none",
+        **listening,
     )
     server = _Server(config)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -121,13 +141,43 @@ async def _serve(house: House, listener: socket.socket) -> None:
     if settings.grpc_port >= 0:
         grpc_server, grpc_port = await start_grpc(receiver, settings)
     house.health.report("http", True)
-    _greet(settings, listener.getsockname()[1], grpc_port)
+    port = listener.getsockname()[1]
+    _greet(settings, port, grpc_port)
+    address = Path(settings.data_dir) / ADDRESS_FILE
+    address.write_text(_url(settings.host, port), "utf-8")
+    _leave_lasting_objects_alone()
     try:
         await server.serve(sockets=[listener])
     finally:
+        address.unlink(missing_ok=True)
         if grpc_server is not None:
             await grpc_server.stop(GRACE_S)
+        if proxy is not None:
+            await proxy.stop()
         receiver.close()
+
+
+def _proxy(settings: Settings, receiver: Receiver, house: House) -> ProxyMount | None:
+    """Return the logging proxy, unless it is turned off or the collector is not installed."""
+    if not settings.proxy:
+        return None
+    try:
+        from spanhouse_server.proxy_mount import ProxyMount
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("spanhouse_collector"):
+            raise
+        log.info("no proxy at /proxy: spanhouse-collector is not installed")
+        return None
+    return ProxyMount(settings, receiver, house.metrics.registry)
+
+
+def _leave_lasting_objects_alone() -> None:
+    """Keep the collector of cycles off what was made so far: it all lives as long as the server does.
+
+    Looking through it again took up to 190 ms, in which nothing else ran.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -147,9 +197,13 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _url(host: str, port: int) -> str:
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
 def _greet(settings: Settings, http_port: int, grpc_port: int) -> None:
-    shown = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - only compared
-    url = f"http://[{shown}]:{http_port}" if ":" in shown else f"http://{shown}:{http_port}"
+    url = _url(settings.host, http_port)
     grpc = f"OTLP over gRPC on port {grpc_port}; " if grpc_port > 0 else ""
     print(
         f"\nSpanhouse is ready at {url}\n\n"

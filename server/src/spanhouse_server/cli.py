@@ -35,6 +35,13 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = _command(commands, "serve", _serve, "receive, store and show traces")
     _add_settings(serve, SETTINGS)
+    serve.add_argument(
+        "--proxy-upstream",
+        dest="more_upstreams",
+        action="append",
+        metavar="NAME=URL",
+        help="add or replace one upstream of the proxy; may be given again",
+    )
 
     migrate = _command(commands, "migrate", _migrate, "bring the stores to the newest schema and leave")
     _add_settings(migrate, _store_settings())
@@ -43,6 +50,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(replay, _store_settings())
     replay.add_argument("sequence", nargs="*", type=int, help="requests to put back")
     replay.add_argument("--all", action="store_true", help="put every request back")
+
+    for kind, what in (
+        ("reprice", "price stored spans anew, after own prices or the public list changed"),
+        ("remap", "read stored spans anew from their raw records, after an update"),
+    ):
+        remake = _command(commands, kind, _remake, what)
+        _add_settings(remake, [*_store_settings(), *(each for each in SETTINGS if each.name == "admin_key")])
+        remake.add_argument("--since", default="", help="leave out traces that ended before, e.g. 2026-01-31 or -7d")
+        remake.add_argument("--project", default="", help="one project only (default: all)")
+        remake.add_argument("--endpoint", default="", help="server to ask when it has the data folder open")
+        remake.set_defaults(kind=kind)
 
     doctor = _command(commands, "doctor", _doctor, "check the set-up and say what to mend")
     _add_settings(doctor, SETTINGS)
@@ -84,7 +102,9 @@ def _add_settings(command: argparse.ArgumentParser, settings: Sequence[Setting])
 
 def _load(options: argparse.Namespace) -> Settings:
     flags = {setting.name: getattr(options, setting.name, None) for setting in SETTINGS}
-    return Settings.load(flags)
+    settings = Settings.load(flags)
+    settings.add_upstreams(getattr(options, "more_upstreams", None) or ())
+    return settings
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -123,6 +143,12 @@ def _replay(options: argparse.Namespace) -> int:
             )
         print(f"{len(waiting)} set aside" + ("; put them back with --all or their numbers" if waiting else ""))
     return 0
+
+
+def _remake(options: argparse.Namespace) -> int:
+    from spanhouse_server.remake_command import remake
+
+    return 0 if remake(_load(options), options.kind, options.project, options.since, options.endpoint, print) else 1
 
 
 def _doctor(options: argparse.Namespace) -> int:

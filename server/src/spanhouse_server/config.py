@@ -7,8 +7,9 @@ cannot be meant. ``docs/settings.md`` is generated from ``SETTINGS`` and a test 
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,35 @@ SETTINGS = (
         "Processes that decode, normalise and price; 0 does it inside the server process.",
         minimum=0,
     ),
+    Setting("proxy", "bool", True, "", "Serve the logging proxy at /proxy (needs spanhouse-collector)."),
+    Setting(
+        "proxy_upstreams",
+        "str",
+        "",
+        "JSON",
+        "Upstreams of the proxy to add or replace, name -> base URL; also --proxy-upstream name=url, again and again.",
+    ),
+    Setting(
+        "proxy_target_hosts",
+        "str",
+        "",
+        "hosts",
+        "Hosts that a Spanhouse-Target-Url header may name, by commas; *.example.com for all below.",
+    ),
+    Setting(
+        "proxy_policy", "str", "", "file", "Policy file of the proxy (TOML or JSON): cache, limits, pools, prices."
+    ),
+    Setting(
+        "proxy_master_key", "str", "", "secret", "Encrypts stored provider keys; empty: a file in the data folder."
+    ),
+    Setting(
+        "proxy_include_usage",
+        "bool",
+        False,
+        "",
+        "Ask for usage on chat streams that would carry none, and withhold the extra event from the client.",
+    ),
+    Setting("proxy_queue_mb", "int", 1024, "MiB", "Bound of the proxy's own queue of records.", minimum=1),
     Setting("query_timeout_s", "int", 30, "s", "Longest time one read may take.", minimum=1),
     Setting("log_level", "str", "info", "", "What the server logs.", choices=("debug", "info", "warning", "error")),
 )
@@ -179,6 +209,19 @@ class Settings:
             )
         if self.admin_key and len(self.admin_key) < 16:
             raise ConfigError("SPANHOUSE_ADMIN_KEY is shorter than 16 characters", "use `openssl rand -hex 24`")
+
+    def add_upstreams(self, words: Sequence[str]) -> None:
+        """Add ``name=url`` words to ``proxy_upstreams``; raise ``ConfigError`` for what is neither."""
+        if not words:
+            return
+        try:
+            upstreams = json.loads(self.proxy_upstreams or "{}")
+            upstreams.update(dict(word.split("=", 1) for word in words))
+        except (ValueError, AttributeError):
+            raise ConfigError(
+                "an upstream of the proxy is not name=url", "for example openai=http://127.0.0.1:9000"
+            ) from None
+        self.values["proxy_upstreams"] = json.dumps(upstreams)
 
     @property
     def on_loopback(self) -> bool:

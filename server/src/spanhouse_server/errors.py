@@ -26,6 +26,12 @@ class ConfigError(SpanhouseError):
     code = "bad_configuration"
 
 
+class FolderInUse(ConfigError):
+    """Another process holds the data folder, most likely a running server."""
+
+    code = "folder_in_use"
+
+
 class BadRequest(SpanhouseError):
     """The caller sent something that no retry can mend."""
 

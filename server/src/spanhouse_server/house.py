@@ -13,16 +13,18 @@ from pathlib import Path
 from spanhouse_server import __version__
 from spanhouse_server.config import MIB, Settings
 from spanhouse_server.drain.workshop import Workshop
-from spanhouse_server.errors import ConfigError
+from spanhouse_server.errors import ConfigError, FolderInUse
 from spanhouse_server.ops.health import Health
 from spanhouse_server.ops.metrics import Metrics
 from spanhouse_server.pipeline import Pipeline
+from spanhouse_server.remake import Remakes
 from spanhouse_server.show.live import LiveHub
 from spanhouse_server.spool.sqlite import SqliteSpool
 from spanhouse_server.store.access import Access
 from spanhouse_server.store.columnar import open_columnar
 from spanhouse_server.store.contract import ColumnarStore, RecordsStore
 from spanhouse_server.store.gate import StoreGate
+from spanhouse_server.store.own_prices import PriceBooks
 from spanhouse_server.store.records import open_records
 from spanhouse_server.store.retention import Retention
 
@@ -30,6 +32,8 @@ log = logging.getLogger("spanhouse")
 
 #: The drain loop beats at least this often while all is well; longer means it hangs.
 DRAIN_STALE_S = 120.0
+#: In the data folder: where its server listens, for commands that find the folder in use.
+ADDRESS_FILE = ".address"
 
 
 @dataclass(slots=True)
@@ -69,12 +73,22 @@ class House:
         self.store.open()
         self.access = Access(self.settings, self.records)
         retention = Retention(self.records, self.settings.retention_days)
-        workshop = Workshop(self.settings.transform_processes)
+        self.prices = PriceBooks(self.records)
+        workshop = Workshop(self.settings.transform_processes, Path(self.settings.data_dir) / "handover")
         self._exits.callback(workshop.close)
         self.pipeline = Pipeline(
-            self.spool, self.store, workshop, retention.by_project, self.metrics, self.health, self._published
+            self.spool,
+            self.store,
+            workshop,
+            retention.by_project,
+            self.metrics,
+            self.health,
+            self._published,
+            self.prices.current,
         )
         self._exits.callback(self.pipeline.stop)
+        self.remakes = Remakes(self.store, self.records, self.prices.current, self.pipeline.between_batches)
+        self._exits.callback(self.remakes.stop)
         self.metrics.watch_ingest(self.spool.stats)
         self.health.expect("drain", stale_after_s=DRAIN_STALE_S, required=False, vital=True)
         self.health.report("drain", True)
@@ -148,7 +162,7 @@ def lock_data_dir(settings: Settings) -> Iterator[Path]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(handle)
-        raise ConfigError(
+        raise FolderInUse(
             f"another Spanhouse uses the data folder {folder}",
             "stop it first, or give this one its own folder with --data-dir and its own ports",
         ) from None

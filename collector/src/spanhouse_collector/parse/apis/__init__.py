@@ -1,0 +1,40 @@
+"""One small reader for each API, by the names that ``endpoints`` gives them."""
+
+from __future__ import annotations
+
+from spanhouse_collector.parse.apis import (
+    anthropic,
+    bedrock,
+    cohere,
+    embeddings,
+    gemini,
+    media,
+    ollama,
+    openai_chat,
+    responses,
+)
+from spanhouse_collector.parse.apis.base import Api
+
+APIS: dict[str, type[Api]] = {
+    "anthropic": anthropic.Messages,
+    "bedrock_converse": bedrock.Converse,
+    "bedrock_invoke": bedrock.Invoke,
+    "chat": openai_chat.ChatCompletions,
+    "cohere_chat": cohere.CohereChat,
+    "cohere_embed": embeddings.CohereEmbed,
+    "completions": openai_chat.Completions,
+    "embeddings": embeddings.Embeddings,
+    "gemini": gemini.GenerateContent,
+    "gemini_embed": gemini.EmbedContent,
+    "images": media.Images,
+    "moderations": embeddings.Moderations,
+    "ollama_chat": ollama.Chat,
+    "ollama_embed": ollama.Embed,
+    "ollama_generate": ollama.Generate,
+    "rerank": embeddings.Rerank,
+    "responses": responses.Responses,
+    "speech": media.Speech,
+    "transcription": media.Transcription,
+}
+
+__all__ = ["APIS", "Api"]

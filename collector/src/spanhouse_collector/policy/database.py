@@ -1,0 +1,31 @@
+"""Opening the small SQLite files of the policies: private, in write-ahead mode, with a clear error."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from spanhouse_collector.policy.errors import PolicyStoreError
+
+_BUSY_S = 5.0
+
+
+def open_database(path: Path, *statements: str) -> sqlite3.Connection:
+    """Open (or create with mode 0600) a database, run ``statements`` and return it in autocommit mode.
+
+    The connection may be used from several threads, one at a time. Raises ``PolicyStoreError``.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Created here, not by SQLite, so that the content is never readable by others; SQLite gives its
+        # journal the same mode.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        database = sqlite3.connect(path, check_same_thread=False, timeout=_BUSY_S, isolation_level=None)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")
+        for statement in statements:
+            database.execute(statement)
+    except (OSError, sqlite3.Error) as error:
+        raise PolicyStoreError(f"{path} cannot be opened: {error}; make it readable or move it away") from error
+    return database
