@@ -223,11 +223,59 @@ export interface paths {
         /**
          * Get Otel Metrics
          * @description Give the names of the stored OTLP metrics, or the series of one, the last hour by default.
+         *
+         *     Rates, increases, counts and percentiles follow each point's temporality and survive restarts of the
+         *     emitter. Percentiles come from the buckets of histograms and are exact to a bucket's width; `min` and
+         *     `max` of histograms need delta temporality.
          */
         get: operations["getOtelMetrics"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Prices
+         * @description List the project's own prices; they go before the public price list.
+         */
+        get: operations["listPrices"];
+        put?: never;
+        /**
+         * Post Price
+         * @description Add an own price. It holds for spans that come from now on; `POST /reprice` brings stored ones in line.
+         */
+        post: operations["createPrice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/prices/{price_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Price
+         * @description Delete an own price and return it.
+         */
+        delete: operations["deletePrice"];
         options?: never;
         head?: never;
         patch?: never;
@@ -251,6 +299,86 @@ export interface paths {
          * @description Create a project. Needs the admin key where keys are required.
          */
         post: operations["createProject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/remakes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Remakes
+         * @description List the reprices and remaps since this server started.
+         */
+        get: operations["listRemakes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/remakes/{remake_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Remake
+         * @description Tell how far a reprice or remap is.
+         */
+        get: operations["getRemake"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/remap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Remap
+         * @description Read stored spans anew from their raw records, after a mapping changed. Needs the admin key.
+         */
+        post: operations["startRemap"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reprice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Reprice
+         * @description Price stored spans anew, after own prices or the public list changed. Needs the admin key.
+         */
+        post: operations["startReprice"];
         delete?: never;
         options?: never;
         head?: never;
@@ -492,6 +620,16 @@ export interface components {
          * @description Money as decimal strings in US dollars.
          */
         CostDetail: {
+            /**
+             * Computed Usd
+             * @description From tokens and prices; null where there was no price.
+             */
+            computed_usd: string | null;
+            /**
+             * Difference Usd
+             * @description Computed less reported, where there are both.
+             */
+            difference_usd: string | null;
             /** Input Usd */
             input_usd: string | null;
             /** Output Usd */
@@ -503,6 +641,11 @@ export interface components {
              * @description The emitter's own figure, beside the computed one.
              */
             reported_usd: string | null;
+            /**
+             * Source
+             * @description Whose prices: list, rule (a published discount), own:<price id>, or empty.
+             */
+            source: string;
             /**
              * Status
              * @description priced, partial, unpriced, reported, or empty.
@@ -831,6 +974,11 @@ export interface components {
             /** Series */
             series: components["schemas"]["OtelSeries"][];
             /**
+             * Stat
+             * @description What the points are; empty where types differ and each gives its usual one.
+             */
+            stat: string;
+            /**
              * Truncated
              * @description More series or points exist than are returned.
              */
@@ -838,10 +986,13 @@ export interface components {
         };
         /**
          * OtelSeries
-         * @description The points of one series: [unix seconds, value]; histograms give their mean per bucket.
+         * @description The points of one series, or of several put together: [unix seconds, value].
          */
         OtelSeries: {
-            /** Attributes */
+            /**
+             * Attributes
+             * @description Of the series, or what `group_by` asked for.
+             */
             attributes: {
                 [key: string]: string;
             };
@@ -852,8 +1003,105 @@ export interface components {
                 number,
                 number | null
             ][];
+            /** Series Count */
+            series_count: number;
             /** Service Name */
             service_name: string;
+            /**
+             * Type
+             * @description gauge, sum, histogram, exponential_histogram or summary.
+             */
+            type: string;
+            /** Unit */
+            unit: string;
+        };
+        /**
+         * PriceInput
+         * @description A price to add. Prices are never changed: add a later one, or delete one that was wrong.
+         */
+        PriceInput: {
+            /**
+             * Above Input Tokens
+             * @description Holds for calls with more input tokens than this.
+             * @default 0
+             */
+            above_input_tokens: number;
+            /**
+             * Effective From
+             * @description RFC 3339; empty: since ever.
+             * @default
+             */
+            effective_from: string;
+            /**
+             * Effective Until
+             * @description RFC 3339, exclusive; empty: without end.
+             * @default
+             */
+            effective_until: string;
+            /**
+             * Model
+             * @description Name of a model, or its beginning with * at the end.
+             */
+            model: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * Provider
+             * @description Holds for this provider only; empty: for any.
+             * @default
+             */
+            provider: string;
+            rates: components["schemas"]["Rates"];
+            /**
+             * Service Tier
+             * @description E.g. batch, flex, priority; empty: for any.
+             * @default
+             */
+            service_tier: string;
+        };
+        /**
+         * PriceItem
+         * @description An own price of the project. Rates are decimal strings; those without a price are left out.
+         */
+        PriceItem: {
+            /** Above Input Tokens */
+            above_input_tokens: number;
+            /** Created At */
+            created_at: string;
+            /** Effective From */
+            effective_from: string | null;
+            /** Effective Until */
+            effective_until: string | null;
+            /** Id */
+            id: string;
+            /** Model */
+            model: string;
+            /** Note */
+            note: string;
+            /** Provider */
+            provider: string;
+            /** Rates */
+            rates: {
+                [key: string]: string;
+            };
+            /** Service Tier */
+            service_tier: string;
+        };
+        /**
+         * PriceList
+         * @description The own prices of the project. Spans already stored change with ``POST /api/v1/reprice``.
+         */
+        PriceList: {
+            /** Items */
+            items: components["schemas"]["PriceItem"][];
+            /**
+             * List Version
+             * @description Version of the public price list that holds where no own price does.
+             */
+            list_version: string;
         };
         /**
          * ProjectInput
@@ -892,6 +1140,107 @@ export interface components {
         ProjectList: {
             /** Items */
             items: components["schemas"]["ProjectItem"][];
+        };
+        /**
+         * Rates
+         * @description US dollars per million tokens (``_per_mtok``) or per thousand (``_per_k``); what is left out has no price.
+         */
+        Rates: {
+            /** Audio Cache Read Usd Per Mtok */
+            audio_cache_read_usd_per_mtok?: number | string | null;
+            /** Audio Input Usd Per Mtok */
+            audio_input_usd_per_mtok?: number | string | null;
+            /** Audio Output Usd Per Mtok */
+            audio_output_usd_per_mtok?: number | string | null;
+            /** Cache Read Usd Per Mtok */
+            cache_read_usd_per_mtok?: number | string | null;
+            /** Cache Write 1H Usd Per Mtok */
+            cache_write_1h_usd_per_mtok?: number | string | null;
+            /** Cache Write Usd Per Mtok */
+            cache_write_usd_per_mtok?: number | string | null;
+            /** Image Input Usd Per Mtok */
+            image_input_usd_per_mtok?: number | string | null;
+            /** Image Output Usd Per Mtok */
+            image_output_usd_per_mtok?: number | string | null;
+            /** Input Usd Per Mtok */
+            input_usd_per_mtok?: number | string | null;
+            /** Output Usd Per Mtok */
+            output_usd_per_mtok?: number | string | null;
+            /** Reasoning Usd Per Mtok */
+            reasoning_usd_per_mtok?: number | string | null;
+            /** Request Usd Per K */
+            request_usd_per_k?: number | string | null;
+            /** Web Search Usd Per K */
+            web_search_usd_per_k?: number | string | null;
+        };
+        /**
+         * RemakeInput
+         * @description Which stored spans to make anew.
+         */
+        RemakeInput: {
+            /**
+             * Project
+             * @description Project id; empty: all projects.
+             * @default
+             */
+            project: string;
+            /**
+             * Since
+             * @description Leaves out traces that ended before; empty: none.
+             * @default
+             */
+            since: string;
+        };
+        /**
+         * RemakeItem
+         * @description A reprice or remap and how far it is.
+         */
+        RemakeItem: {
+            /**
+             * Changed
+             * @description Spans stored anew: the others said the same already.
+             */
+            changed: number;
+            /** Ended At */
+            ended_at: string | null;
+            /** Error */
+            error: string;
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "reprice" | "remap";
+            /** Projects */
+            projects: string[];
+            /** Since */
+            since: string | null;
+            /**
+             * Spans
+             * @description Spans looked at.
+             */
+            spans: number;
+            /** Started At */
+            started_at: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "done" | "stopped" | "failed";
+            /**
+             * Traces
+             * @description Traces gone through.
+             */
+            traces: number;
+        };
+        /**
+         * RemakeList
+         * @description The remakes since this server started, newest first.
+         */
+        RemakeList: {
+            /** Items */
+            items: components["schemas"]["RemakeItem"][];
         };
         /**
          * ScopeDetail
@@ -1704,6 +2053,11 @@ export interface components {
          * @description Token counts; null means the emitter did not say. Input and output are inclusive totals.
          */
         UsageDetail: {
+            /**
+             * Audio Cache Read Tokens
+             * @description Of the cache reads, those of audio.
+             */
+            audio_cache_read_tokens: number | null;
             /** Audio Input Tokens */
             audio_input_tokens: number | null;
             /** Audio Output Tokens */
@@ -1712,6 +2066,11 @@ export interface components {
             basis: string;
             /** Cache Read Tokens */
             cache_read_tokens: number | null;
+            /**
+             * Cache Write 1H Tokens
+             * @description Of the cache writes, those kept for an hour.
+             */
+            cache_write_1h_tokens: number | null;
             /** Cache Write Tokens */
             cache_write_tokens: number | null;
             /**
@@ -1719,12 +2078,33 @@ export interface components {
              * @description Does it count in sums?
              */
             counted: boolean;
+            /**
+             * Counted Reason
+             * @description Why: model_call, only_figures, best_informed; or why not: wraps_call, repeats_children, inside_call, same_response: <span id>, same_call: <span id>. Empty: nothing to count.
+             */
+            counted_reason: string;
+            /** Image Input Tokens */
+            image_input_tokens: number | null;
+            /** Image Output Tokens */
+            image_output_tokens: number | null;
             /** Input Tokens */
             input_tokens: number | null;
             /** Output Tokens */
             output_tokens: number | null;
             /** Reasoning Tokens */
             reasoning_tokens: number | null;
+            /**
+             * Service Tier
+             * @description batch, flex, priority and the like; empty: standard.
+             */
+            service_tier: string;
+            /**
+             * Tool Use Tokens
+             * @description Of the input, prompts made by the provider's own tools.
+             */
+            tool_use_tokens: number | null;
+            /** Web Search Requests */
+            web_search_requests: number | null;
         };
         /**
          * UserDetail
@@ -2589,7 +2969,13 @@ export interface operations {
                 name?: string;
                 /** @description Bucket width in seconds; 0 picks one. */
                 interval?: number;
-                /** @description Names, or series of one metric. */
+                /** @description last, avg, min, max, sum (gauges, sums), increase, rate (sums), avg, count, sum, rate, min, max, p50, p99.9 … (histograms); without it last, and avg of histograms. */
+                stat?: string;
+                /** @description Attributes, service_name or host_name, with commas between: a line for each of their values, one line in all when empty. Without it every series is a line. */
+                group_by?: string | null;
+                /** @description Only series with this attribute, as name=value; may be repeated. */
+                attribute?: string[] | null;
+                /** @description Names, or lines of one metric. */
                 limit?: number;
                 /** @description Project id; without it the key's own, else `default`. */
                 project?: string | null;
@@ -2611,6 +2997,216 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OtelMetricsReply"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listPrices: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    createPrice: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PriceInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    deletePrice: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                price_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceItem"];
                 };
             };
             /** @description The request cannot be read; the message says what is wrong. */
@@ -2784,6 +3380,294 @@ export interface operations {
                 };
             };
             /** @description The project exists already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listRemakes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemakeList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getRemake: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                remake_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemakeItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    startRemap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RemakeInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemakeItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Another remake is running. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    startReprice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RemakeInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemakeItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Another remake is running. */
             409: {
                 headers: {
                     [name: string]: unknown;

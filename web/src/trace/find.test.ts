@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { findSpans, nextMatch } from "./find";
-import { buckets, reasonText } from "./usage";
+import { buckets, countedText, reasonText } from "./usage";
 import { barOf, frameOf, timeTicks } from "./layout";
 
 describe("findSpans", () => {
@@ -52,7 +52,7 @@ describe("bars", () => {
 });
 
 describe("usage", () => {
-  const none = { input_tokens: null, output_tokens: null, cache_read_tokens: null, cache_write_tokens: null, reasoning_tokens: null, audio_input_tokens: null, audio_output_tokens: null, basis: "", counted: true };
+  const none = { input_tokens: null, output_tokens: null, cache_read_tokens: null, cache_write_tokens: null, reasoning_tokens: null, audio_input_tokens: null, audio_output_tokens: null, audio_cache_read_tokens: null, cache_write_1h_tokens: null, image_input_tokens: null, image_output_tokens: null, tool_use_tokens: null, web_search_requests: null, service_tier: "", basis: "", counted: true, counted_reason: "" };
   it("splits inclusive totals into buckets that add up to them", () => {
     const parts = buckets({ ...none, input_tokens: 100, cache_read_tokens: 40, cache_write_tokens: 10, output_tokens: 30, reasoning_tokens: 20 });
     expect(parts.map((part) => [part.name, part.tokens])).toEqual([["Input", 50], ["Read from cache", 40], ["Written to cache", 10], ["Output", 10], ["Reasoning", 20]]);
@@ -69,4 +69,9 @@ describe("usage", () => {
     ["no_price_for: cache_read", "no price is known for cache read"],
     ["something_new", "something new"],
   ])("says %s in words", (reason, text) => expect(reasonText(reason)).toBe(text));
+  it.each([
+    ["wraps_call", "the call below it has the figures"],
+    ["same_call: 00f067aa0ba902b7", "span 00f067aa0ba902b7 reports the same call"],
+    ["something_new", "another span reports the same use"],
+  ])("says why %s is not counted", (reason, text) => expect(countedText(reason)).toBe(text));
 });

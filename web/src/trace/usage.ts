@@ -41,3 +41,21 @@ export function reasonText(reason: string): string {
       return reason.replace(/_/g, " ");
   }
 }
+
+/** Says why the usage of a span is not counted, as the end of a sentence. */
+export function countedText(reason: string): string {
+  const [code, span] = reason.split(": ", 2);
+  switch (code) {
+    case "wraps_call":
+      return "the call below it has the figures";
+    case "repeats_children":
+      return "it sums up what is below it";
+    case "inside_call":
+      return "it is part of the call above it";
+    case "same_response":
+    case "same_call":
+      return `span ${span ?? ""} reports the same call`;
+    default:
+      return "another span reports the same use";
+  }
+}

@@ -8,7 +8,7 @@ export interface Snippet {
 
 /** Writes the snippets. `endpoint` has no slash at its end; with `keys` a key is asked for. */
 export function snippets(endpoint: string, keys: boolean, ids: TraceIds, now: number): Snippet[] {
-  return [python(endpoint, keys), environment(endpoint, keys), curl(endpoint, keys, ids, now)];
+  return [python(endpoint, keys), proxy(endpoint, keys), environment(endpoint, keys), curl(endpoint, keys, ids, now)];
 }
 
 function python(endpoint: string, keys: boolean): Snippet {
@@ -36,6 +36,31 @@ spanhouse.init(
 )
 
 client = OpenAI()  # needs OPENAI_API_KEY; base_url=… for any compatible server
+answer = client.chat.completions.create(
+    model="gpt-4o-mini",
+    messages=[{"role": "user", "content": "Say hello in three languages."}],
+)
+print(answer.choices[0].message.content)`,
+      },
+    ],
+  };
+}
+
+function proxy(endpoint: string, keys: boolean): Snippet {
+  const key = keys ? `\n    default_headers={"Spanhouse-Auth": "Bearer YOUR_KEY"},` : "";
+  return {
+    id: "proxy",
+    name: "Proxy",
+    steps: [
+      {
+        title: "Change the base URL, nothing else",
+        note: "Calls pass through unchanged and are recorded. The same works for every provider: /proxy/anthropic, /proxy/gemini, /proxy/mistral …",
+        language: "python",
+        code: `from openai import OpenAI
+
+client = OpenAI(  # needs OPENAI_API_KEY
+    base_url="${endpoint}/proxy/openai/v1",${key}
+)
 answer = client.chat.completions.create(
     model="gpt-4o-mini",
     messages=[{"role": "user", "content": "Say hello in three languages."}],

@@ -1,7 +1,7 @@
 /** Tokens and money of a span, in disjoint buckets, with why a price is missing or why it does not count. */
 import type { SpanDetail } from "../../api/client";
 import { formatExact, formatUsdFine } from "../../state/format";
-import { buckets, reasonText } from "../../trace/usage";
+import { buckets, countedText, reasonText } from "../../trace/usage";
 import { Icon } from "../../ui/icons";
 
 export function Usage({ span }: { span: SpanDetail }) {
@@ -32,7 +32,13 @@ export function Usage({ span }: { span: SpanDetail }) {
       </div>
       {known && !usage.counted && (
         <p class="usage-note">
-          <Icon name="info" size={13} /> Shown, but not counted in sums: a span below reports the same use.
+          <Icon name="info" size={13} /> Shown, but not counted in sums: {countedText(usage.counted_reason)}.
+        </p>
+      )}
+      {cost.difference_usd !== null && Number(cost.difference_usd) !== 0 && (
+        <p class="usage-note">
+          <Icon name="info" size={13} /> The sender reported {formatUsdFine(cost.reported_usd ?? "0")}, the price list says{" "}
+          {formatUsdFine(cost.computed_usd ?? "0")}.
         </p>
       )}
       {cost.reason && known && (cost.status === "unpriced" || cost.status === "partial") && (
