@@ -84,3 +84,15 @@ def test_death_of_the_transform_process_loses_nothing(tmp_path: Path) -> None:
         assert ingest["stored_spans"] == 50 * len(acknowledged)
         assert server.call(f"/api/v1/traces/{acknowledged[-1]}")["span_count"] == 50
         assert server.call("/api/v1/metrics?metric=spans&from=-1d")["series"][0]["total"] == 50 * len(acknowledged)
+
+
+def test_a_killed_server_leaves_no_process_behind(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        assert server.process is not None
+        assert server.request("/v1/traces", otlp.request(otlp.span()), PROTOBUF)[0] == 200
+        server.wait_stored()
+        helpers = psutil.Process(server.process.pid).children(recursive=True)
+        assert helpers
+        server.process.kill()
+        _, alive = psutil.wait_procs(helpers, timeout=20)
+        assert [helper.cmdline() for helper in alive] == []

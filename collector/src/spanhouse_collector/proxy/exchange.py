@@ -36,13 +36,16 @@ class ClientBody:
         self.more = has_body
         self.gone = False
         self.bytes = 0
+        self.waited_ns = 0
 
     async def next(self) -> bytes:
         """Return the next piece; ``more`` turns false with the last. Raises ``ClientGone``."""
         if self._pushed_back:
             kept, self._pushed_back = self._pushed_back, b""
             return kept
+        before_ns = perf_counter_ns()
         message = await self._receive()
+        self.waited_ns += perf_counter_ns() - before_ns
         if message["type"] == "http.disconnect":
             self.gone = True
             raise ClientGone("the client closed the connection while it sent its request")
@@ -78,8 +81,8 @@ class ClientBody:
 class Exchange:
     """A request on its way on one connection, and the watch over the client meanwhile.
 
-    ``sent_ns`` and ``waited_ns`` (``perf_counter_ns``) say when the head was written and how long was
-    spent on connecting and on waiting for the client: time that is not the proxy's own.
+    ``sent_ns`` (``perf_counter_ns``) says when the head was written, ``own_ns`` how long that took without
+    connecting and waiting for the client: the proxy's own time.
     """
 
     def __init__(self, pool: Pool, call: Call, body: ClientBody) -> None:
@@ -89,7 +92,7 @@ class Exchange:
         self._connection: Connection | None = None
         self._watch: asyncio.Task[None] | None = None
         self.sent_ns = 0
-        self.waited_ns = 0
+        self.own_ns = 0
 
     @property
     def connection(self) -> Connection:
@@ -100,17 +103,17 @@ class Exchange:
     async def start(self) -> Head:
         """Send the request and return the answer's head; raise ``UpstreamError`` or ``ClientGone``."""
         call, body = self._call, self._body
+        begun_ns, waited_before_ns = perf_counter_ns(), body.waited_ns
         first = b""
         if call.body is None and body.more and not call.head.expects_continue:
-            before_ns = perf_counter_ns()
             first = await body.next()
-            self.waited_ns += perf_counter_ns() - before_ns
         before_ns = perf_counter_ns()
         connection = self._connection = await self._pool.acquire(call.upstream)
-        self.waited_ns += perf_counter_ns() - before_ns
+        waited_ns = perf_counter_ns() - before_ns + body.waited_ns - waited_before_ns
         connection.begin(call.method)
         self._write_head(connection, first)
         self.sent_ns = perf_counter_ns()
+        self.own_ns = self.sent_ns - begun_ns - waited_ns
         self._watch = asyncio.create_task(self._rest())
         return await connection.head()
 

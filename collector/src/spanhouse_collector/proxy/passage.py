@@ -55,6 +55,7 @@ class Passage:
         self._tee: CallTee | None = None
         self._policy: CallPolicy | None = None
         self._exchange: Exchange | None = None
+        self._before_ns = 0
         self._overhead_ns: int | None = None
         self._answering = False
         self._status = 0
@@ -188,6 +189,7 @@ class Passage:
     async def _attempts(self, call: Call, policy: CallPolicy | None, body: ClientBody) -> Head:
         """Ask the upstream; again only where a policy says so and the body can be sent again."""
         number = 0
+        self._before_ns = perf_counter_ns() - self._begun_ns - body.waited_ns
         while True:
             exchange = self._exchange = Exchange(self._relay.pool, call, body)
             head: Head | None = None
@@ -237,7 +239,8 @@ class Passage:
             headers = [header for header in headers if header[0] != b"content-length"]
         tee.response_start(head.status, head.headers, head.at_ns + offset_ns)
         now_ns = perf_counter_ns()
-        self._overhead_ns = (exchange.sent_ns - self._begun_ns - exchange.waited_ns) + (now_ns - head.at_ns)
+        # Earlier tries and the pauses between them are the policy's doing, not the relay's cost.
+        self._overhead_ns = self._before_ns + exchange.own_ns + (now_ns - head.at_ns)
         headers += self._own_headers()
         headers += call.extra_headers
         self._status = head.status

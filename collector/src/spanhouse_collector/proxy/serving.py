@@ -80,8 +80,9 @@ class RelayProtocol(HttpToolsProtocol):
         if cycle is not before:
             cycle.__class__ = RelayCycle
             assert isinstance(cycle, RelayCycle)  # noqa: S101 - just made one
-            self.scope["extensions"] = {
+            extensions: dict[str, Any] = {
                 "http.response.trailers": {},
                 "spanhouse.abort": {"call": cycle.abort},
                 "spanhouse.request.trailers": trailers,
             }
+            self.scope["extensions"] = extensions

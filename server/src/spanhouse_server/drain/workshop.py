@@ -11,7 +11,9 @@ import ctypes
 import gc
 import logging
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -107,11 +109,20 @@ def _make(
 def _begin_process() -> None:
     # Ctrl-C reaches the whole process group; the server decides when its helpers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     # A batch makes hundreds of thousands of objects and no cycles; looking for cycles at Python's
     # usual pace costs a tenth of the time.
     _keep_memory()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
+
+
+def _end_with_parent() -> None:
+    """End this process when the server was killed: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(0)
 
 
 def _keep_memory() -> None:
