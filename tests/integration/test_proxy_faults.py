@@ -84,7 +84,7 @@ def test_an_absent_endpoint_delays_nobody_and_gets_everything_later(tmp_path: Pa
                 call(reader)
                 slowest_s = max(slowest_s, time.perf_counter() - begun_s)
         assert slowest_s < 0.5
-        time.sleep(0.5)  # the recorder gathers for a tenth of a second
+        time.sleep(0.5)  # the recorder gathers for a moment
         proxy.kill()
         # What was kept survives kill -9 of everything, and goes out by the next proxy.
         proxy = ProxyProcess(tmp_path, f"http://127.0.0.1:{port}", *flags).start()

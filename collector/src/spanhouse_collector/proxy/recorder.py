@@ -38,7 +38,7 @@ from spanhouse_collector.proxy.wsframes import MessageReader
 log = logging.getLogger("spanhouse.proxy")
 
 #: Spans are gathered this long before they go into the queue in one commit and one request.
-GATHER_S = 0.1
+GATHER_S = 0.05
 GATHER_SPANS = 500
 GATHER_BYTES = 4 * 1024 * 1024
 STATS_S = 1.0
