@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from spanhouse_server.model.raw import RawLog, RawMetricPoint, Scope
+from spanhouse_server.store.bare import COLUMNS, bare_index, bare_span
 from spanhouse_server.store.contract import ColumnarStore
 from spanhouse_server.store.jsontext import dump
-from spanhouse_server.store.rows import lines, log_row, point_row, span_row
-from tests.contract.samples import NS, T0, make_span
+from spanhouse_server.store.rows import (
+    facts_of,
+    lines,
+    log_row,
+    point_row,
+    span_row,
+)
+from tests.contract.samples import NS, T0, index_row, make_span
 
 #: Given as objects and arrays, kept as their text.
 JSON_COLUMNS = {
@@ -122,3 +130,19 @@ def test_odd_values_do_not_spoil_the_batch(columnar: ColumnarStore) -> None:
 def test_a_retention_of_a_lifetime_fits(columnar: ColumnarStore) -> None:
     columnar.insert("spans", lines([span_row("forever", 4_000_000_000 * NS, 65_535, make_span())]))
     assert one(columnar, "spans", "forever")["retention_days"] == 65_535
+
+
+def test_rows_without_names_are_the_same_rows(columnar: ColumnarStore) -> None:
+    """The hot path leaves the names out; the columns go with the statement."""
+    span = make_span()
+    named, bare = span_row("named", T0, 0, span), span_row("bare", T0, 0, span)
+    columnar.insert("spans", lines([named]))
+    columnar.insert("spans", bare_span(bare), COLUMNS["spans"])
+    index = index_row("named", facts_of(T0, 0, span), T0)
+    columnar.insert("span_index", lines([index]))
+    columnar.insert("span_index", bare_index([replace(index, project_id="bare")]), COLUMNS["span_index"])
+    for table in ("spans", "span_index"):
+        rows = columnar.select(f"SELECT * EXCEPT project_id FROM {table} WHERE project_id IN ('named', 'bare')")
+        assert len(rows) == 2
+        assert rows[0] == rows[1]
+        assert rows[0]["span_id"] == span.raw.span_id

@@ -35,6 +35,7 @@ from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.ops.health import Health
 from spanhouse_server.ops.metrics import Metrics, timed
 from spanhouse_server.spool.contract import Spool, SpoolEntry
+from spanhouse_server.store import bare
 from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
 
 log = logging.getLogger("spanhouse.pipeline")
@@ -203,7 +204,7 @@ class Pipeline:
         before = self._store.stored_versions(result.traces) if result.traces else {}
         for table, block in result.blocks.items():
             if block:
-                self._store.insert(table, block)
+                self._store.insert(table, block, bare.COLUMNS.get(table, ()))
         place_feedback(self._store, result.unplaced)
         book = self._prices()
         assembled = assemble_spans(self._store, result.pieces, book)
@@ -234,7 +235,8 @@ class Pipeline:
 
     def _insert_prepared(self, whole: Collection[PreparedTrace], spans_only: Collection[PreparedTrace]) -> None:
         if whole or spans_only:
-            self._store.insert("span_index", b"\n".join(trace.index_rows for trace in (*whole, *spans_only)))
+            index_rows = b"\n".join(trace.index_rows for trace in (*whole, *spans_only))
+            self._store.insert("span_index", index_rows, bare.COLUMNS["span_index"])
         if whole:
             self._store.insert("traces", b"\n".join(trace.trace_row for trace in whole))
 

@@ -30,6 +30,7 @@ from spanhouse_server.normalise import (
 from spanhouse_server.normalise.settle import settle
 from spanhouse_server.spool.contract import SpoolEntry
 from spanhouse_server.store import rows
+from spanhouse_server.store.bare import bare_index, bare_span
 from spanhouse_server.store.contract import SpanKey, TraceKey
 
 PROTOBUF = "application/x-protobuf"
@@ -48,7 +49,8 @@ class PreparedTrace:
 class Transformed:
     """What a batch of spool entries became.
 
-    ``blocks`` maps a table to newline-separated JSON rows. ``repeated_spans`` counts spans that
+    ``blocks`` maps a table to newline-separated JSON rows, bare ones where ``store.bare`` names the
+    table, as are index rows. ``repeated_spans`` counts spans that
     the batch itself held more than once. ``genai_log_traces`` are traces whose spans may get
     content from log records in this batch, ``pieces`` spans that are to be made of log records, and
     ``unplaced`` rows of scores with the response they judge, whose span is yet to be found.
@@ -97,7 +99,7 @@ def transform(
                     continue
             span = priced_span(raw, own=own)
             row = rows.span_row(entry.project_id, version, days, span)
-            spans[key] = (rows.dump(row), rows.facts_in(row, span))
+            spans[key] = (bare_span(row), rows.facts_in(row, span))
             score_rows += _score_rows(entry, days, span_feedback(span.raw), result)
         log_rows += _log_rows(entry, days, decoded.logs, score_rows, result)
         point_rows += _point_rows(entry, days, decoded.points)
@@ -129,7 +131,7 @@ def prepare_trace(project_id: str, facts: list[SpanFacts], settle_version: int) 
     settled = settle(project_id, facts, settle_version)
     return PreparedTrace(
         {each.span_id: each.version for each in facts},
-        rows.lines(settled.spans),
+        bare_index(settled.spans),
         rows.dump(settled.trace),
     )
 

@@ -14,7 +14,6 @@ from spanhouse_server.drain.again import SpanLogs, span_again
 from spanhouse_server.model.prices import PriceBook
 from spanhouse_server.model.raw import RawSpan, Scope
 from spanhouse_server.model.span import Cost, Span, Usage
-from spanhouse_server.store import rows
 from spanhouse_server.store.jsontext import dump
 
 Row = dict[str, Any]
@@ -50,9 +49,6 @@ PRICED_COLUMNS = (
     *("start_ns", "end_ns", "attributes", *_USAGE, *_COST),
 )
 
-_NOWHERE = RawSpan("", "", "", "", "", 0, 0, "", "", {}, [], [], {}, Scope())
-#: All columns of ``spans`` that are written.
-SPAN_COLUMNS = tuple(rows.span_row("", 0, 0, Span(raw=_NOWHERE)))
 #: Columns in which two versions of a span differ without saying anything else.
 _STAMPS = frozenset({"version", "received_at", "arrival_ns", "retention_days"})
 

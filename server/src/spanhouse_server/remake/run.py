@@ -20,8 +20,9 @@ from spanhouse_server.drain.again import genai_logs
 from spanhouse_server.drain.settle import settle_traces
 from spanhouse_server.model.prices import PriceBook
 from spanhouse_server.normalise import MAPPER_VERSION
-from spanhouse_server.remake.change import PRICED_COLUMNS, SPAN_COLUMNS, remapped, repriced, with_cost
+from spanhouse_server.remake.change import PRICED_COLUMNS, remapped, repriced, with_cost
 from spanhouse_server.store import rows
+from spanhouse_server.store.bare import SPAN_COLUMNS
 from spanhouse_server.store.contract import ColumnarStore, RecordsStore
 
 #: ``reprice`` keeps the mapping and computes costs anew; ``remap`` reads the raw record and prices it.

@@ -36,8 +36,8 @@ class ColumnarStore(Protocol):
         Raises ``MigrationError`` when an applied file was changed since, or one fails.
         """
 
-    def insert(self, table: str, rows: bytes) -> None:
-        """Insert newline-separated JSON objects; durable when this returns.
+    def insert(self, table: str, rows: bytes, columns: Sequence[str] = ()) -> None:
+        """Insert newline-separated JSON objects, or arrays of values for ``columns``; durable when this returns.
 
         An insert is atomic per partition, not across calls: callers must be able to repeat it.
         """

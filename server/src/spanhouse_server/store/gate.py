@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from spanhouse_server.errors import StoreUnavailable
@@ -76,9 +76,9 @@ class StoreGate:
         """Apply missing migrations."""
         return self._opened().migrate()
 
-    def insert(self, table: str, rows: bytes) -> None:
-        """Insert newline-separated JSON objects."""
-        self._opened().insert(table, rows)
+    def insert(self, table: str, rows: bytes, columns: Sequence[str] = ()) -> None:
+        """Insert newline-separated JSON objects, or arrays of values for ``columns``."""
+        self._opened().insert(table, rows, columns)
 
     def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the rows of a read."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import zstandard
@@ -77,14 +77,14 @@ class ClickHouseStore:
         """Apply missing migrations in order; return the names applied. Raises ``MigrationError``."""
         return migrate.run(self._target, self._cluster)
 
-    def insert(self, table: str, rows: bytes) -> None:
-        """Insert newline-separated JSON objects; durable when this returns."""
+    def insert(self, table: str, rows: bytes, columns: Sequence[str] = ()) -> None:
+        """Insert newline-separated JSON objects, or arrays of values for ``columns``; durable when this returns."""
         if table not in TABLES:
             raise StoreError(f"no table {table!r} takes rows")
         if not rows:
             return
         with translated(), self._inserts.client() as client:
-            _raw_insert(client, table, rows, compress=not self._target.is_embedded)
+            _raw_insert(client, table, rows, columns, compress=not self._target.is_embedded)
 
     def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the rows of a read as dicts by column name.
@@ -133,9 +133,10 @@ def _select_settings(target: Target, memory_mb: int, query_timeout_s: int) -> di
     return settings
 
 
-def _raw_insert(client: Client, table: str, rows: bytes, *, compress: bool) -> None:
+def _raw_insert(client: Client, table: str, rows: bytes, columns: Sequence[str], *, compress: bool) -> None:
+    names, form = (columns, "JSONCompactEachRow") if columns else (None, "JSONEachRow")
     if compress and len(rows) >= COMPRESS_FROM_BYTES:
         body = zstandard.ZstdCompressor(level=1).compress(rows)
-        client.raw_insert(table, None, body, fmt="JSONEachRow", compression="zstd")
+        client.raw_insert(table, names, body, fmt=form, compression="zstd")
         return
-    client.raw_insert(table, None, rows, fmt="JSONEachRow")
+    client.raw_insert(table, names, rows, fmt=form)
