@@ -39,6 +39,8 @@ def search_condition(words: tuple[str, ...], phrases: tuple[str, ...], bind: Bin
     for phrase in phrases:
         if phrase.isascii():
             plain += tokens_of(phrase)
+            if phrase.isalnum():
+                continue  # one token: who has it contains it, and the text itself need not be read
         parts.append(_contains(like_escaped(phrase), bind))
     tokens = list(dict.fromkeys(plain))[:MAX_TOKENS]
     if tokens:
