@@ -8,6 +8,7 @@ Fills a new store over OTLP, then asks the API what the page asks, over HTTP, an
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import threading
@@ -22,6 +23,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 from bodies import templates  # noqa: E402
 from load import Load  # noqa: E402
 
+from tests import otlp  # noqa: E402
 from tests.server import Server  # noqa: E402
 
 FILTERS = {
@@ -41,6 +43,19 @@ def percentile(values: list[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
+def traces_of_fifty(server: Server, count: int = 20) -> list[str]:
+    """Store some traces of 50 spans among the others; return their ids."""
+    trace_ids = [os.urandom(16).hex() for _ in range(count)]
+    said = "a longer answer of some words " * 20
+    usage = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 900}
+    for trace_id in trace_ids:
+        root = os.urandom(8).hex()
+        calls = [otlp.span(trace_id, parent_id=root, attributes=usage | {"output.value": said}) for _ in range(49)]
+        body = otlp.request(otlp.span(trace_id, root, name="agent"), *calls)
+        server.request("/v1/traces", body, {"content-type": "application/x-protobuf"})
+    return trace_ids
+
+
 def measure(name: str, target_ms: int, repeat: int, ask: Iterator[str], server: Server) -> None:
     """Ask ``repeat`` times, the first time uncounted, and print the percentiles."""
     took = []
@@ -56,7 +71,7 @@ def measure(name: str, target_ms: int, repeat: int, ask: Iterator[str], server: 
     )
 
 
-def reads(server: Server, repeat: int, note: str) -> None:
+def reads(server: Server, repeat: int, note: str, large: list[str]) -> None:
     """Measure every kind of read once."""
     sample = server.call("/api/v1/traces?limit=50")["items"]
     detail = server.call(f"/api/v1/traces/{sample[0]['trace_id']}")
@@ -70,7 +85,9 @@ def reads(server: Server, repeat: int, note: str) -> None:
         query = quote(template.format(**values))
         measure(f"traces, first page, {name}{note}", 200, repeat, cycle([f"/api/v1/traces?limit=50&q={query}"]), server)
     trace_paths = cycle([f"/api/v1/traces/{item['trace_id']}" for item in sample])
-    measure(f"open a trace{note}", 80, repeat, trace_paths, server)
+    measure(f"open a trace of 10 spans{note}", 80, repeat, trace_paths, server)
+    large_paths = cycle([f"/api/v1/traces/{trace_id}" for trace_id in large])
+    measure(f"open a trace of 50 spans{note}", 80, repeat, large_paths, server)
     words = [word for item in sample for word in item["input_preview"].split() if word.isalpha()]
     texts = cycle(["/api/v1/traces?limit=50&q=" + quote(f'text~"{word}"') for word in words[:20]])
     measure(f"full-text search{note}", 600, repeat, texts, server)
@@ -95,15 +112,16 @@ def main() -> int:
             begun = time.monotonic()
             while server.call("/api/v1/ingest")["received_spans"] < options.spans:
                 Load(server.url, bodies, seconds=10).run()
+            large = traces_of_fifty(server)
             stored = server.wait_stored(600)["stored_spans"]
             print(f"{stored} spans stored in {time.monotonic() - begun:.0f} s", flush=True)
             time.sleep(5)  # let the merges of the burst come to rest
-            reads(server, options.repeat, "")
+            reads(server, options.repeat, "", large)
             stream = Load(server.url, bodies, seconds=options.repeat * 6, rate_spans_s=options.rate)
             thread = threading.Thread(target=stream.run, daemon=True)
             thread.start()
             time.sleep(2)
-            reads(server, options.repeat, f", {options.rate} spans/s coming in")
+            reads(server, options.repeat, f", {options.rate} spans/s coming in", large)
         finally:
             server.kill()
     return 0

@@ -13,6 +13,7 @@ from spanhouse_server.decode.pending import PENDING, PENDING_AGE_NS, stamp_ns
 from spanhouse_server.drain.transform import transform
 from spanhouse_server.model.raw import RawSpan
 from spanhouse_server.spool.contract import SpoolEntry
+from spanhouse_server.store.bare import SPAN_COLUMNS
 from tests.otlp import request, span
 
 RECEIVED_NS = 1_800_000_000_000_000_000
@@ -61,6 +62,11 @@ def test_a_record_that_announces_nothing_is_a_span_like_any_other() -> None:
     assert (raw.span_id, raw.parent_span_id, raw.flags) == (OWN, "", [])
 
 
+def span_rows(block: bytes) -> list[dict[str, Any]]:
+    """Return bare rows with their names."""
+    return [dict(zip(SPAN_COLUMNS, orjson.loads(line), strict=True)) for line in block.splitlines()]
+
+
 @pytest.mark.parametrize("bodies", list(permutations([[pending()], [finished()], [pending()]])))
 def test_the_finished_span_stays_whatever_comes_when(bodies: tuple[list[dict[str, Any]], ...]) -> None:
     entries = [
@@ -68,9 +74,9 @@ def test_the_finished_span_stays_whatever_comes_when(bodies: tuple[list[dict[str
         for number, spans in enumerate(bodies)
     ]
     result = transform(entries, {}, RECEIVED_NS)
-    [row] = [orjson.loads(line) for line in result.blocks["spans"].splitlines()]
+    [row] = span_rows(result.blocks["spans"])
     assert (row["span_id"], row["input_tokens"], row["end_ns"]) == (REAL, 5, RECEIVED_NS + 7)
     assert result.repeated_spans == 2
     late = transform(entries[:1] if bodies[0][0]["span_id"] != finished()["span_id"] else entries[1:2], {}, RECEIVED_NS)
-    [announcement] = [orjson.loads(line) for line in late.blocks["spans"].splitlines()]
+    [announcement] = span_rows(late.blocks["spans"])
     assert announcement["version"] < row["version"]
