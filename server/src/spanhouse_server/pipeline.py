@@ -136,15 +136,20 @@ class Pipeline:
         """Drain until nothing waits; the batches after the one being stored are transformed meanwhile."""
         ahead: deque[tuple[list[SpoolEntry], Future[Transformed]]] = deque()
         last = 0
-        while not self._stopping.is_set():
-            while len(ahead) < BATCHES_AHEAD and (entries := self._claim(last, patient=not ahead)):
-                last = entries[-1].sequence
-                ahead.append((entries, self._submit(entries)))
-            if not ahead:
-                return
-            entries, pending = ahead.popleft()
-            self._store_batch(entries, self._mended(entries, pending))
-            self._health.report("drain", True)
+        try:
+            while not self._stopping.is_set():
+                while len(ahead) < BATCHES_AHEAD and (entries := self._claim(last, patient=not ahead)):
+                    last = entries[-1].sequence
+                    ahead.append((entries, self._submit(entries)))
+                if not ahead:
+                    return
+                entries, pending = ahead.popleft()
+                self._store_batch(entries, self._mended(entries, pending))
+                self._health.report("drain", True)
+        finally:
+            # The store refused, or the server stops: what was prepared will be prepared again.
+            for _, pending in ahead:
+                self._workshop.discard(pending)
 
     def _submit(self, entries: Sequence[SpoolEntry]) -> Future[Transformed]:
         book = self._prices().only(entry.project_id for entry in entries)

@@ -65,6 +65,13 @@ def take(blocks: Blocks) -> Sequence[bytes]:
         return [_read(file.fileno(), length) for length in blocks.lengths]
 
 
+def drop(blocks: Blocks | None) -> None:
+    """Remove the file of blocks that nobody will take."""
+    if isinstance(blocks, Handed):
+        with suppress(OSError):
+            os.unlink(blocks.path)
+
+
 def _write(handle: int, block: bytes) -> None:
     rest = memoryview(block)
     while rest:

@@ -74,6 +74,11 @@ class Workshop:
             made.handed = None
         return made
 
+    def discard(self, pending: Future[Transformed]) -> None:
+        """Give up rows that were submitted for and are not wanted any more: their file must not stay."""
+        pending.cancel()
+        pending.add_done_callback(_drop)
+
     def close(self) -> None:
         """End the processes."""
         if self._pool is not None:
@@ -104,6 +109,11 @@ def _make(
         for trace in traces:
             trace.index_rows = b""
     return made
+
+
+def _drop(done: Future[Transformed]) -> None:
+    if not done.cancelled() and done.exception() is None:
+        handover.drop(done.result().handed)
 
 
 def _begin_process() -> None:
