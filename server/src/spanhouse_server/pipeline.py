@@ -42,7 +42,7 @@ log = logging.getLogger("spanhouse.pipeline")
 
 #: A batch is cut at this many requests or bytes of OTLP, whichever comes first.
 BATCH_ENTRIES = 2000
-BATCH_BYTES = 8 * 1024 * 1024
+BATCH_BYTES = 16 * 1024 * 1024
 #: Batches being transformed while one is being stored; the second keeps the process busy meanwhile.
 BATCHES_AHEAD = 2
 #: How often in a row the process may die of the same entries before they are held to be the cause.

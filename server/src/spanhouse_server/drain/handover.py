@@ -1,8 +1,8 @@
-"""Hands the rows of a batch from the process that made them to the server: by a file, not by a pipe.
+"""Hands a batch to the process that makes its rows, and the rows to the server: by a file, not by a pipe.
 
 Through a pipe a batch is copied four times, in pieces of 64 KiB; a file that is read at once and removed
 never leaves the page cache. What a crash left behind is removed at the next start, since the batch is
-made again from the spool. Without room for the file the rows go through the pipe after all.
+made again from the spool. Without room for the file it goes through the pipe after all.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 
 from spanhouse_server.drain import handover
@@ -55,13 +56,23 @@ class Workshop:
         """Return the future rows of these entries."""
         if self._processes == 0:
             return _done(entries, retention_days, settle_version, book)
-        job = (self._folder, list(entries), dict(retention_days), settle_version, book)
+        bodies = self._given([entry.body for entry in entries])
+        bare = entries if bodies is None else [replace(entry, body=b"") for entry in entries]
+        job = (self._folder, list(bare), bodies, dict(retention_days), settle_version, book)
         try:
-            return self._open_pool().submit(_make, *job)
+            pending = self._open_pool().submit(_make, *job)
         except BrokenProcessPool:
             log.warning("a transform process died; starting a new one")
             self.close()
-            return self._open_pool().submit(_make, *job)
+            pending = self._open_pool().submit(_make, *job)
+        # A process that died may have left them.
+        pending.add_done_callback(lambda _: handover.drop(bodies))
+        return pending
+
+    def _given(self, bodies: Sequence[bytes]) -> handover.Handed | None:
+        """Put bodies into a file, or return nothing where they go with the job itself."""
+        given = None if self._folder is None else handover.give(bodies, self._folder)
+        return given if isinstance(given, handover.Handed) else None
 
     def result(self, pending: Future[Transformed]) -> Transformed:
         """Wait for rows that were submitted for. Raises what ``transform`` raised, or ``BrokenProcessPool``."""
@@ -97,10 +108,14 @@ class Workshop:
 def _make(
     folder: Path | None,
     entries: Sequence[SpoolEntry],
+    bodies: handover.Handed | None,
     retention_days: Mapping[str, int],
     settle_version: int,
     book: PriceBook,
 ) -> Transformed:
+    if bodies is not None:
+        whole = zip(entries, handover.take(bodies), strict=True)
+        entries = [replace(entry, body=body) for entry, body in whole]
     made = transform(entries, retention_days, settle_version, book)
     if folder is not None:
         traces = made.traces.values()
