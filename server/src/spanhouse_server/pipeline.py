@@ -213,7 +213,7 @@ class Pipeline:
         place_feedback(self._store, result.unplaced)
         book = self._prices()
         assembled = assemble_spans(self._store, result.pieces, book)
-        joined = join_logs(self._store, set(result.traces) | result.genai_log_traces, book)
+        joined = join_logs(self._store, result.touched_spans(), book)
         known = {(project, trace) for project, trace, _ in before}
         unsettled = known | joined | assembled
         owed = self._pace.hold(unsettled)

@@ -44,17 +44,21 @@ def as_sent(raw: RawSpan) -> RawSpan:
 
 
 def genai_logs(
-    store: ColumnarStore, project_id: str, trace_ids: Sequence[str]
+    store: ColumnarStore, project_id: str, trace_ids: Sequence[str], spans: Sequence[tuple[str, str]] = ()
 ) -> dict[tuple[str, str], list[tuple[int, RawLog]]]:
-    """Return the GenAI log records of the spans of these traces by (trace, span), in order of time."""
+    """Return the GenAI log records of the spans of these traces by (trace, span), in order of time.
+
+    With ``spans``, (trace, span) pairs of these traces, only theirs.
+    """
+    these = "AND (trace_id, span_id) IN ({spans:Array(Tuple(String, String))})" if spans else ""
     found = store.select(
         f"""
         SELECT version, {", ".join(RAW_LOG_COLUMNS)} FROM logs FINAL
         WHERE project_id = {{project_id:String}} AND trace_id IN {{trace_ids:Array(String)}}
-          AND span_id != '' AND is_genai
+          AND span_id != '' AND is_genai {these}
         ORDER BY trace_id, span_id, time_ns, log_id
-        """,  # noqa: S608 - only our own column names are put in
-        {"project_id": project_id, "trace_ids": list(trace_ids)},
+        """,  # noqa: S608 - only our own text is put in
+        {"project_id": project_id, "trace_ids": list(trace_ids), **({"spans": list(spans)} if spans else {})},
     )
     logs: dict[tuple[str, str], list[tuple[int, RawLog]]] = {}
     for row in found:

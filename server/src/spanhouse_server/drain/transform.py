@@ -6,7 +6,7 @@ one interpreter. In: spool entries. Out: blocks ready to insert, and what settli
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spanhouse_server import price
@@ -51,7 +51,7 @@ class Transformed:
 
     ``blocks`` maps a table to newline-separated JSON rows, bare ones where ``store.bare`` names the
     table, as are index rows. ``repeated_spans`` counts spans that
-    the batch itself held more than once. ``genai_log_traces`` are traces whose spans may get
+    the batch itself held more than once. ``genai_log_spans`` are spans that may get
     content from log records in this batch, ``pieces`` spans that are to be made of log records, and
     ``unplaced`` rows of scores with the response they judge, whose span is yet to be found.
     ``handed`` holds the blocks on their way between processes (``workshop``).
@@ -60,10 +60,17 @@ class Transformed:
     blocks: dict[str, bytes] = field(default_factory=dict)
     traces: dict[TraceKey, PreparedTrace] = field(default_factory=dict)
     repeated_spans: int = 0
-    genai_log_traces: set[TraceKey] = field(default_factory=set)
+    genai_log_spans: set[SpanKey] = field(default_factory=set)
     pieces: set[SpanKey] = field(default_factory=set)
     unplaced: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     handed: handover.Blocks | None = None
+
+    def touched_spans(self) -> Iterator[SpanKey]:
+        """Yield every span of which the batch holds the span itself or a log record with its content."""
+        yield from self.genai_log_spans
+        for key, trace in self.traces.items():
+            for span_id in trace.versions:
+                yield (*key, span_id)
 
 
 def transform(
@@ -144,7 +151,7 @@ def _log_rows(
         log = redact_log(received)
         genai = bool(log.trace_id) and is_genai_log(log)
         if genai:
-            result.genai_log_traces.add((entry.project_id, log.trace_id))
+            result.genai_log_spans.add((entry.project_id, log.trace_id, log.span_id))
         elif is_span_piece(log):
             result.pieces.add((entry.project_id, log.trace_id, log.span_id))
         score_rows += _score_rows(entry, days, log_feedback(log), result)
