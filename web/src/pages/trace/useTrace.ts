@@ -54,18 +54,3 @@ export function useTrace(id: string, stamp: number): LoadedTrace {
   const frame = useMemo(() => frameOf(state.spans), [state.spans]);
   return { ...state, tree, frame };
 }
-
-/** Picks the span to show when the address names none: the first failure at a leaf, else the richest model call, else the root. */
-export function firstToShow(spans: readonly SkeletonSpan[], tree: Tree): string {
-  let best = "";
-  let most = -1;
-  for (let at = 0; at < tree.order.length; at++) {
-    const span = spans[tree.order[at]];
-    if (span.status_code === "error" && tree.errors[at] === 1) return span.span_id;
-    if (span.category === "llm" && (span.tokens ?? 0) > most) {
-      most = span.tokens ?? 0;
-      best = span.span_id;
-    }
-  }
-  return best || (tree.order.length ? spans[tree.order[0]].span_id : "");
-}
