@@ -1,13 +1,16 @@
 """How fast raw spans become canonical ones, on one core: ``python -m tests.bench.bench_normalise``.
 
-The mix is every recorded golden case, each span as often as every other, with its log events.
+The mix is every recorded golden case, each span as often as every other, with its log events. Garbage is
+collected at the pace of the process that does this work in the server (``drain.workshop``).
 """
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 
+from spanhouse_server.drain.workshop import GC_THRESHOLD
 from spanhouse_server.model.raw import Attributes, RawLog, RawSpan
 from spanhouse_server.normalise import is_genai_log, normalise
 from tests.golden.case import all_cases, records
@@ -44,6 +47,8 @@ def main() -> None:
     mixed = mixed_set()
     text_bytes = sum(len(str(raw.attributes)) for raw, _ in mixed) / len(mixed)
     keys = statistics.mean(len(raw.attributes) for raw, _ in mixed)
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     spans_per_s(mixed, 0.5)
     rounds = sorted(spans_per_s(mixed, SECONDS_PER_ROUND) for _ in range(ROUNDS))
     print(f"mixed golden set: {len(mixed)} spans, {keys:.0f} attributes and {text_bytes:.0f} characters each")

@@ -126,7 +126,7 @@ def stream(response_id: str, body: Json, reply: Answer, knobs: Knobs, used: Json
     opening = {**final, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
     sequence = 0
 
-    def event(name: str, **fields: Any) -> bytes:
+    def event(name: str, /, **fields: Any) -> bytes:
         nonlocal sequence
         payload = {"type": name, "sequence_number": sequence, **fields}
         sequence += 1

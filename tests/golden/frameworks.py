@@ -27,6 +27,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
     "agent_framework": ["agent-framework-openai==1.17.0", f"{EXPORTER}==1.45.2"],
     "haystack": ["haystack-ai==3.4.1", "opentelemetry-haystack==2.0.0", f"{EXPORTER}==1.45.2"],
     "azure": ["azure-ai-inference==1.0.0b9", "azure-core-tracing-opentelemetry==1.0.0b12", f"{EXPORTER}==1.45.2"],
+    "livekit": ["livekit-agents==1.8.9", "livekit-plugins-openai==1.8.9", f"{EXPORTER}==1.45.2"],
     "otel_old": [
         "openai==1.66.0",
         "httpx==0.27.2",
@@ -77,5 +78,6 @@ ROWS: list[tuple[str, str, str, str, str, dict[str, str]]] = [
     ("agent_framework", "agent_framework", "own", "agent_framework_app", "agent", {}),
     ("haystack", "haystack", "own", "haystack_app", "pipeline agent", QUIET),
     ("azure_inference", "azure", "own", "azure_app", "chat tools", {}),
+    ("livekit", "livekit", "own", "livekit_app", "agent", {}),
     ("openai_v2_old", "otel_old", "openai_v2", "openai_app", "chat tools stream", LEGACY),
 ]

@@ -14,9 +14,9 @@ import argparse
 import gzip
 import json
 import os
+import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -26,78 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.provider import FakeProvider
-from tests.golden.frameworks import ENVIRONMENTS as FRAMEWORK_ENVIRONMENTS
+from tests.golden.environments import NODE_ENVIRONMENTS, environment_node, environment_python, node_versions, versions
 from tests.golden.frameworks import RESOURCE, ROWS
 
 HERE = Path(__file__).parent
 PAYLOADS, EXPECTED, APPS = HERE / "payloads", HERE / "expected", HERE / "apps"
 
-EXPORTER = "opentelemetry-exporter-otlp-proto-http==1.45.2"
-CLIENTS = ["openai==3.54.0", "anthropic==2.12.0", EXPORTER]
-ENVIRONMENTS: dict[str, list[str]] = {
-    # Written for the clients of its time: later ones no longer bring httpx, which it imports.
-    "otel": [
-        "openai==2.54.0",
-        EXPORTER,
-        "opentelemetry-instrumentation-openai-v2==2.4b0",
-        "opentelemetry-util-genai==0.4b0",
-    ],
-    "genai": [
-        *CLIENTS,
-        "opentelemetry-instrumentation-genai-openai==1.3b0",
-        "opentelemetry-instrumentation-genai-anthropic==1.3b0",
-    ],
-    "openinference": [
-        *CLIENTS,
-        "openinference-instrumentation-openai==0.1.66",
-        "openinference-instrumentation-anthropic==3.1.0",
-        "openinference-instrumentation-langchain==0.1.80",
-        "langchain==1.4.7",
-        "langchain-openai==1.7.3",
-    ],
-    "openllmetry": [
-        *CLIENTS,
-        "opentelemetry-instrumentation-openai==0.62.4",
-        "opentelemetry-instrumentation-anthropic==0.62.4",
-    ],
-    # The generations before: flattened prompts, and Anthropic input without its cached part.
-    "openllmetry_old": [
-        "openai==1.109.1",
-        "anthropic==0.49.0",
-        "opentelemetry-exporter-otlp-proto-http==1.33.1",
-        "opentelemetry-instrumentation-openai==0.40.14",
-        "opentelemetry-instrumentation-anthropic==0.40.14",
-    ],
-    "openinference_old": [
-        "anthropic==0.49.0",
-        EXPORTER,
-        "openinference-instrumentation-anthropic==0.1.14",
-        "wrapt==1.17.3",
-    ],
-    "langfuse": ["langfuse==5.0.4", "openai==3.54.0", EXPORTER],
-    "logfire": ["logfire==5.2.0", *CLIENTS],
-    "pydantic_ai": ["pydantic-ai-slim[openai,anthropic]==2.68.0", *CLIENTS],
-    "mlflow": ["mlflow-tracing==3.17.2", "openai==3.54.0", EXPORTER],
-    "langsmith": [
-        "langsmith==0.15.0",
-        "langchain==1.4.7",
-        "langchain-openai==1.7.3",
-        "openai==3.54.0",
-        EXPORTER,
-    ],
-    **FRAMEWORK_ENVIRONMENTS,
-}
-NODE_TELEMETRY = [
-    "@opentelemetry/api@1.9.1",
-    "@opentelemetry/exporter-trace-otlp-proto@0.223.1",
-    "@opentelemetry/sdk-trace-node@2.12.0",
-    "zod@4.6.7",
-]
-#: Environments of Node, installed with npm.
-NODE_ENVIRONMENTS: dict[str, list[str]] = {
-    "vercel_legacy": ["ai@6.0.326", "@ai-sdk/openai@3.0.141", *NODE_TELEMETRY],
-    "vercel_latest": ["ai@7.0.173", "@ai-sdk/openai@4.0.118", "@ai-sdk/otel@1.0.173", *NODE_TELEMETRY],
-}
 CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 LEGACY = {CONTENT: "true"}
 LATEST = {"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental", CONTENT: "SPAN_ONLY"}
@@ -109,6 +43,21 @@ MLFLOW = RESOURCE | {
     "MLFLOW_EXPERIMENT_ID": "0",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 }
+#: Its traces are a preview; everything else it would talk to is switched off.
+CLAUDE_CODE = RESOURCE | {
+    "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
+    "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1",
+    "OTEL_TRACES_EXPORTER": "otlp",
+    "OTEL_LOGS_EXPORTER": "otlp",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_LOG_USER_PROMPTS": "1",
+    "OTEL_LOG_TOOL_DETAILS": "1",
+    "OTEL_LOG_TOOL_CONTENT": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+}
+GENKIT = RESOURCE | {"OTEL_NODE_RESOURCE_DETECTORS": "env"}
 LANGSMITH = {
     "LANGSMITH_TRACING": "true",
     "LANGSMITH_TRACING_MODE": "otel",
@@ -126,6 +75,11 @@ class Case:
     app: str
     scenario: str
     settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Return what of the requests is not kept: a product's own long instructions are not ours to publish."""
+        return ("system", "tools", "metadata") if self.environment == "claude_code" else ()
 
 
 def _cases() -> list[Case]:
@@ -187,6 +141,8 @@ def _cases() -> list[Case]:
         environment = f"vercel_{generation}"
         scenarios = common + (" object" if generation == "legacy" else "")
         add(environment, environment, generation, "vercel_app", scenarios, NOTHING)
+    add("claude_code", "claude_code", "own", "claude_code_app", "chat agent", CLAUDE_CODE)
+    add("genkit", "genkit", "own", "genkit_app", "chat stream vision embeddings error agent", GENKIT)
     for row in ROWS:
         add(*row)
     return cases
@@ -247,46 +203,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def environment_python(venvs: Path, name: str) -> Path:
-    """Return the interpreter of an environment, made and filled on first use."""
-    python = venvs / name / "bin" / "python"
-    marker = venvs / name / "requirements.json"
-    wanted = json.dumps(ENVIRONMENTS[name])
-    if not marker.exists() or marker.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", venvs / name], check=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "-q", *ENVIRONMENTS[name]], check=True, stderr=subprocess.DEVNULL
-        )
-        marker.write_text(wanted)
-    return python
-
-
-def environment_node(folder: Path, name: str) -> Path:
-    """Return the folder of a Node environment, made and filled on first use."""
-    target = folder / name
-    marker = target / "requirements.json"
-    wanted = json.dumps(NODE_ENVIRONMENTS[name])
-    if not marker.exists() or marker.read_text() != wanted:
-        target.mkdir(parents=True, exist_ok=True)
-        (target / "package.json").write_text('{"private": true}')
-        command = ["npm", "install", "--no-audit", "--no-fund", "--save-exact", *NODE_ENVIRONMENTS[name]]
-        subprocess.run(command, cwd=target, check=True, stdout=subprocess.DEVNULL)
-        marker.write_text(wanted)
-    return target
-
-
-def node_versions(folder: Path) -> dict[str, str]:
-    """Return what npm installed, by name."""
-    installed = json.loads((folder / "node_modules" / ".package-lock.json").read_text())["packages"]
-    return {path.rpartition("node_modules/")[2]: package["version"] for path, package in sorted(installed.items())}
-
-
-def versions(python: Path) -> dict[str, str]:
-    """Return what is installed, by name."""
-    listed = subprocess.run([python, "-m", "pip", "list", "--format=json"], check=True, capture_output=True).stdout
-    return {package["name"]: package["version"] for package in json.loads(listed)}
-
-
 def record(case: Case, python: Path, provider: FakeProvider) -> None:
     """Run a case and write its bodies and the truth about it.
 
@@ -320,10 +236,14 @@ def record(case: Case, python: Path, provider: FakeProvider) -> None:
     target = PAYLOADS / case.name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
+    release = platform.release().encode()
     for number, (signal, body) in enumerate(capture.bodies, 1):
-        (target / f"{number}-{signal}.pb").write_bytes(body)
+        # Some emitters name the machine's kernel, whatever they are told.
+        (target / f"{number}-{signal}.pb").write_bytes(body.replace(release, b"0" * len(release)))
     EXPECTED.mkdir(exist_ok=True)
     truth = [{key: value for key, value in asdict(served).items() if key != "headers"} for served in provider.served]
+    for served in truth:
+        served["request"] = {key: value for key, value in served["request"].items() if key not in case.left_out}
     (EXPECTED / f"{case.name}.json").write_text(json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
     print(f"{case.name}: {len(capture.bodies)} bodies, {sum(len(body) for _, body in capture.bodies)} bytes")
 

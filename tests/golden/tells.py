@@ -33,6 +33,8 @@ class Tells:
     own_ids: bool = False
     #: Whether calls of tools stay in the conversation they are part of.
     history: bool = True
+    #: Whether the tokens of embeddings are told.
+    embedding_usage: bool = True
     #: Whether the time to the first token begins with the request; with the response's headers if not.
     waits: bool = True
 
@@ -62,6 +64,7 @@ GOOGLE_OLD = Tells(response_id=False, served=False, cache=False, reasoning=False
 LITELLM = Tells(dialect="litellm", call_ids=False)
 LITELLM_V2 = Tells(dialect="litellm", reasoning=False, ttft="client_chunk")
 SEMANTIC_KERNEL = Tells(dialect="semantic_kernel", served=False, cache=False, reasoning=False, tools=False)
+GENKIT = Tells(dialect="genkit", error="429")
 FAMILIES = {
     "openai_v2": OPENAI_V2,
     "openai_v2_latest": replace(OPENAI_V2, several_parts=False),
@@ -112,7 +115,19 @@ FAMILIES = {
     "litellm_v2": LITELLM_V2,
     "litellm_v2_stream": replace(LITELLM_V2, served=False),
     "litellm_v2_anthropic": replace(LITELLM_V2, own_ids=True),
+    "claude_code": Tells(
+        dialect="claude_code",
+        content=False,
+        served=False,
+        own_ids=True,
+        tools=False,
+        reasoning=False,
+        ttft="client_chunk",
+    ),
     "crewai": Tells(),
+    "genkit": GENKIT,
+    "genkit_embeddings": replace(GENKIT, served=False, embedding_usage=False),
+    "livekit": Tells(dialect="livekit", served=False, provider=False, ttft="client_chunk"),
     "crewai_own": Tells(dialect="crewai"),
     "semantic_kernel": SEMANTIC_KERNEL,
     "agent_framework": Tells(dialect="semantic_kernel"),

@@ -48,6 +48,13 @@ def model_spans(case: str) -> list[Span]:
     return [span for span in others if span.raw.span_id not in outer] or spans
 
 
+def untold(case: str, truth: Truth) -> bool:
+    """Tell whether a case's instrumentation says nothing of what a call used."""
+    streamed = case.endswith("stream") and not tells(case).stream_usage
+    embedded = truth.api == "embeddings" and not tells(case).embedding_usage
+    return truth.status != 200 or not truth.usage_sent or streamed or embedded
+
+
 def calls(case: str) -> list[tuple[Span, Truth]]:
     """Return each model call's span with the truth about it."""
     spans, truths = model_spans(case), truth_of(case)
@@ -93,8 +100,7 @@ def test_identity(case: str) -> None:
 def test_usage(case: str) -> None:
     for span, truth in calls(case):
         usage = span.usage
-        streamed = case.endswith("stream") and not tells(case).stream_usage
-        if truth.status != 200 or not truth.usage_sent or streamed:
+        if untold(case, truth):
             assert not usage.known
             continue
         assert usage.input_tokens == truth.input_tokens
@@ -270,8 +276,7 @@ def settled_traces(case: str) -> list[tuple[set[str], TraceRow]]:
 
 def told_usage(case: str, truth: Truth, of_client: bool = False) -> Usage | None:
     """Return what a case's instrumentation tells of what was served, nothing where it does not."""
-    streamed = case.endswith("stream") and not tells(case).stream_usage
-    if truth.status != 200 or not truth.usage_sent or streamed:
+    if untold(case, truth):
         return None
     cache = of_client or tells(case).cache
     return Usage(

@@ -20,7 +20,9 @@ TALKATIVE = {
     "agent_framework_agent": "agent",
     "crewai_crew": "workflow",
     "crewai_own_crew": "workflow",
+    "genkit_agent": "workflow",
     "haystack_agent": "agent",
+    "livekit_agent": "workflow",
     "strands_agent": "agent",
     "strands_latest_agent": "agent",
 }
@@ -63,7 +65,7 @@ def test_tool_and_its_pairing(case: str) -> None:
     result = tool.tool_result["result"] if case.startswith("adk") else tool.tool_result
     assert result == WEATHER.replace("Paris", city)
     call_id = truths[0].tool_calls[0]["id"]
-    assert tool.tool_call_id == ("" if case.startswith(("crewai", "haystack")) else call_id)
+    assert tool.tool_call_id == ("" if case.startswith(("crewai", "genkit", "haystack")) else call_id)
     second = of(case, "llm")[1]
     parts = [part for message in second.input_messages for part in message["parts"]]
     assert [part["id"] for part in parts if part["type"] == "tool_call"] == [call_id]
@@ -199,3 +201,55 @@ def test_semantic_kernel_loop() -> None:
     assert spans[0].tool_definitions == [{"type": "function", "name": "sky-get_weather"}]
     assert (spans[2].tool_name, spans[2].tool_result) == ("sky-get_weather", WEATHER)
     assert [span.finish_reasons for span in spans if span.category == "llm"] == [["tool_calls"], ["stop"]]
+
+
+def test_livekit() -> None:
+    spans, truths = spans_of("livekit_agent"), truth_of("livekit_agent")
+    turns = [span for span in spans if span.operation == "invoke_agent"]
+    assert [(turn.input_preview, turn.output_preview, turn.agent_name) for turn in turns] == [
+        (QUESTION, truths[1].text, "helper"),
+        ("Why is the sky blue?", truths[2].text, "helper"),
+    ]
+    attempts = [span for span in spans if span.raw.name == "llm_request_run"]
+    assert [(span.category, span.usage.known) for span in attempts] == [("other", False)] * len(truths)
+    for span, truth in zip(of("livekit_agent", "llm"), truths, strict=True):
+        assert span.dialect == "livekit"  # though it carries an attribute of Langfuse's
+        assert (span.provider, span.operation) == ("", "chat")  # it names the host it called, here a local address
+        assert span.response_id == truth.response_id
+        assert (span.usage.cache_read_tokens, span.usage.reasoning_tokens) == (
+            truth.cache_read_tokens,
+            truth.reasoning_tokens,
+        )
+        assert span.ttft_source == "client_chunk"
+
+
+def test_genkit() -> None:
+    spans, truths = spans_of("genkit_agent"), truth_of("genkit_agent")
+    assert (spans[0].raw.name, spans[0].input_preview, spans[0].output_preview) == ("helper", QUESTION, truths[1].text)
+    for span, truth in zip(of("genkit_agent", "llm"), truths, strict=True):
+        assert (span.provider, span.request_model, span.response_model) == ("openai", "gpt-4o", truth.model)
+        assert span.usage.cache_read_tokens == truth.cache_read_tokens
+        assert [tool["name"] for tool in span.tool_definitions] == ["get_weather"]
+
+
+def test_claude_code() -> None:
+    spans, truths = spans_of("claude_code_agent"), truth_of("claude_code_agent")
+    [interaction] = [span for span in spans if span.category == "agent"]
+    assert interaction.input_preview == "What says Bash of the weather in Paris?"
+    assert interaction.output_preview == truths[1].text
+    models = [span for span in spans if span.category == "llm"]
+    for span, truth in zip(models, truths, strict=True):
+        assert (span.provider, span.usage.input_tokens, span.usage.output_tokens) == (
+            "anthropic",
+            truth.input_tokens,
+            truth.output_tokens,
+        )
+        assert (span.usage.cache_read_tokens, span.usage.cache_write_tokens) == (
+            truth.cache_read_tokens,
+            truth.cache_write_tokens,
+        )
+    [tool] = [span for span in spans if span.category == "tool"]
+    assert (tool.tool_name, tool.tool_arguments, tool.tool_result) == ("Bash", "Paris", WEATHER)
+    assert tool.tool_call_id == truths[0].tool_calls[0]["id"]
+    assert len({span.session_id for span in spans}) == 1
+    assert all(span.session_id and span.user_id for span in spans)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from spanhouse_server.normalise import normalise
-from tests.unit.normalise.make import event, raw_span
+from spanhouse_server.model.raw import RawLog, Scope
+from spanhouse_server.normalise import is_genai_log, normalise
+from tests.unit.normalise.make import event, log, raw_span
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,33 @@ def test_tool() -> None:
     assert (span.error_type, span.raw.status_code) == ("tool_error", "error")
     waiting = normalise(raw_span({"tool_name": "Bash"}, name="claude_code.tool.blocked_on_user"))
     assert waiting.category == "other"
+
+
+def answer(text: str, after_ns: int, scope: str = "com.anthropic.claude_code.events") -> RawLog:
+    record = log("", "claude_code.assistant_response", after_ns, {"event.name": "assistant_response", "response": text})
+    record.scope = Scope(scope)
+    return record
+
+
+def test_the_last_answer_of_an_interaction_is_its_output() -> None:
+    logs = [answer("Done.", 9), answer("Let me look.", 5)]
+    assert all(map(is_genai_log, logs))
+    asked = raw_span({"user_prompt": "Fix it."}, name="claude_code.interaction")
+    span = normalise(asked, logs)
+    assert (span.dialect, span.input_preview, span.output_preview) == ("claude_code", "Fix it.", "Done.")
+    assert normalise(asked, [answer("<REDACTED>", 9)]).output_messages == []
+    assert not is_genai_log(answer("Done.", 9, "my_app"))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "error"),
+    [
+        ({"success": False}, "error"),
+        ({"success": False, "status_code": 529, "error": "Overloaded"}, "529"),
+        ({"success": False, "error": "Overloaded"}, "Overloaded"),
+        ({"success": False, "error": "x" * 101}, "error"),
+        ({"success": True, "error": "Overloaded"}, ""),
+    ],
+)
+def test_failed_requests(attributes: dict[str, Any], error: str) -> None:
+    assert normalise(raw_span(attributes, name="claude_code.llm_request")).error_type == error

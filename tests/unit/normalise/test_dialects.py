@@ -48,7 +48,7 @@ def test_a_failing_dialect_costs_neither_span_nor_batch(monkeypatch: pytest.Monk
     from spanhouse_server.normalise.dialects.base import Dialect
 
     broken = Dialect("broken", lambda view: True, lambda view, span: 1 / 0)  # type: ignore[arg-type, return-value]
-    monkeypatch.setattr(chain, "DIALECTS", (broken,))
+    monkeypatch.setattr(chain, "dialect_of", lambda view: broken)
     raw = raw_span({"a": 1})
     span = normalise(raw)
     assert span.raw.attributes == {"a": 1}
@@ -172,3 +172,9 @@ def test_generic_reads_what_looks_like_input_and_output() -> None:
     assert (span.category, span.input_preview, span.output_preview) == ("other", "Hi", "Ho")
     quiet = normalise(raw_span({"input": 5, "output": True, "http.route": "/x"}))
     assert (quiet.input_messages, quiet.output_messages, quiet.text) == ([], [], "")
+
+
+def test_what_the_proxy_cut_is_marked() -> None:
+    scope = "spanhouse-collector"
+    assert normalise(raw_span({"spanhouse.proxy.truncated": ["request"]}, scope=scope)).truncated
+    assert not normalise(raw_span({"spanhouse.proxy.truncated": []}, scope=scope)).truncated

@@ -39,16 +39,16 @@ DIALECT_KEYS = (
 )
 KEYS = st.sampled_from(
     [
-        *otel.USAGE.keys,
-        *openinference.USAGE.keys,
+        *otel.USAGE.places,
+        *openinference.USAGE.places,
         *SESSION_KEYS,
         *USER_KEYS,
         *TAG_KEYS,
         *generic.INPUT_KEYS,
         *generic.OUTPUT_KEYS,
         *(key for key, _ in TTFT_KEYS),
-        *vercel_ai_legacy.USAGE.keys,
-        *pydantic_ai.SUMMED_USAGE.keys,
+        *vercel_ai_legacy.USAGE.places,
+        *pydantic_ai.SUMMED_USAGE.places,
         *DIALECT_KEYS,
         *[
             "gen_ai.operation.name",
@@ -329,8 +329,8 @@ NUMBERS = st.one_of(
 COUNT_KEYS = st.sampled_from(
     sorted(
         {
-            *otel.USAGE.keys,
-            *openinference.USAGE.keys,
+            *otel.USAGE.places,
+            *openinference.USAGE.places,
             *(key for key, _ in TTFT_KEYS),
             "llm.cost.total",
             "llm.cost.prompt",

@@ -88,7 +88,7 @@ def test_text_that_only_looks_like_json_stays_text(text: str) -> None:
 
 def test_deep_and_long_prefixes_are_bounded() -> None:
     started = time.perf_counter()
-    assert jsontext.parse("[" * 1_000_000).value == "[" * 1_000_000
-    assert jsontext.parse('[{"a":' * 100_000).value == '[{"a":' * 100_000
-    assert jsontext.parse("[1," * 1 + "1," * 300_000).truncated
+    assert jsontext.load("[" * 1_000_000) == "[" * 1_000_000
+    assert jsontext.load('[{"a":' * 100_000) == '[{"a":' * 100_000
+    assert jsontext.parse("[1," * 1 + "1," * 300_000)[1]
     assert time.perf_counter() - started < 5

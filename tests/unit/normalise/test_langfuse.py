@@ -178,3 +178,26 @@ def test_other_emitters_dressed_up_for_langfuse() -> None:
     attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", OBSERVATION + "type": "generation"}
     span = normalise(raw_span(attributes, scope="litellm"))
     assert (span.dialect, span.category, span.request_model) == ("langfuse", "llm", "m")
+
+
+def test_what_is_said_of_the_whole_trace_stands_in_where_a_step_says_nothing_itself() -> None:
+    trace = {"langfuse.trace.input": '"Why?"', "langfuse.trace.output": '{"answer": "Because."}'}
+    step = normalise(raw_span({OBSERVATION + "type": "span", **trace}, scope="langfuse-sdk"))
+    assert (step.input_preview, step.output_preview) == ("Why?", "Because.")
+    own = {OBSERVATION + "type": "span", OBSERVATION + "input": "mine", OBSERVATION + "output": "too"}
+    assert normalise(raw_span(own | trace, scope="langfuse-sdk")).input_preview == "mine"
+    model = normalise(raw_span({OBSERVATION + "type": "generation", **trace}, scope="langfuse-sdk"))
+    assert (model.input_messages, model.output_messages) == ([], [])
+    other = normalise(raw_span(trace, scope="my_app"))
+    assert (other.dialect, other.output_preview) == ("generic", "Because.")
+
+
+def test_livekit_keeps_its_model_requests_though_they_tell_langfuse_when_the_answer_began() -> None:
+    attributes = {
+        OBSERVATION + "completion_start_time": '"2026-01-01T00:00:00+00:00"',
+        OBSERVATION + "prompt.name": "greet",
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "api.openai.com",
+    }
+    span = normalise(raw_span(attributes, name="llm_request", scope="livekit-agents"))
+    assert (span.dialect, span.category, span.provider, span.prompt_name) == ("livekit", "llm", "openai", "greet")

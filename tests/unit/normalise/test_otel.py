@@ -239,6 +239,16 @@ def test_operations(operation: str, folded: str, category: str) -> None:
         ("langchain", ""),
         ("strands-agents", ""),
         ("gcp.vertex.agent", ""),
+        ("api.openai.com", "openai"),
+        ("API.OpenAI.com:443", "openai"),
+        ("mine.openai.azure.com", "azure.ai.openai"),
+        ("bedrock-runtime.us-east-1.amazonaws.com", "aws.bedrock"),
+        ("us-central1-aiplatform.googleapis.com", "gcp.vertex_ai"),
+        ("127.0.0.1:8000", ""),
+        ("[::1]:8000", ""),
+        ("localhost:11434", ""),
+        ("vllm.svc:8000", ""),
+        ("llm.example.com", "llm.example.com"),
     ],
 )
 def test_providers(value: str, provider: str) -> None:

@@ -134,9 +134,9 @@ def test_scopes_end_at_a_dot_and_families_are_found_again() -> None:
     assert [view.in_scope(scope) for scope in ("x", "x.y", "x.y.z", "x.y.z.w", "x.", "y", "")] == [True] * 3 + [
         False
     ] * 4
-    assert (view.roots, view.family("a."), view.family("a.")) == ({"a", "ab"}, ["a.b", "a.c.d"], ["a.b", "a.c.d"])
+    assert (view.roots, view.family("a."), view.family("a.")) == ({"a", "ab"}, ("a.b", "a.c.d"), ("a.b", "a.c.d"))
     view.overlay({"e.f": 4, "a.b": 5})
-    assert (view.roots, view.get("a.b"), view.family("e.")) == ({"a", "ab", "e"}, 1, ["e.f"])
+    assert (view.roots, view.get("a.b"), view.family("e.")) == ({"a", "ab", "e"}, 1, ("e.f",))
 
 
 @pytest.mark.parametrize("kind", [[], {}, 5, None])

@@ -238,3 +238,29 @@ def test_any_batch_is_answered_event_by_event_and_can_be_stored(events: list[Any
 def test_any_body_is_a_score_or_a_refusal(body: bytes) -> None:
     with suppress(BadRequest):  # and nothing else
         assert isinstance(read_scores(body, {}), Batch)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "hint"),
+    [
+        ("POST", "media", "LANGFUSE_MEDIA_UPLOAD_ENABLED=false"),
+        ("PATCH", "media/m1", "LANGFUSE_MEDIA_UPLOAD_ENABLED=false"),
+        ("GET", "v2/prompts/greet", "`fallback`"),
+        ("DELETE", "traces/t1", "retention"),
+        ("DELETE", "traces", "retention"),
+        ("GET", "sessions/s1", "/api/v1/sessions"),
+        ("GET", "v2/datasets/d", ""),
+    ],
+)
+def test_what_is_not_served_says_what_to_do_and_is_final(end: ReceivingEnd, method: str, path: str, hint: str) -> None:
+    request = urllib.request.Request(f"{end.url}/api/public/{path}", method=method, data=b"{}")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    # The SDKs try again after anything but a 4xx.
+    assert refused.value.code == 404
+    answer = json.load(refused.value)
+    assert answer["error"]["message"] == answer["message"]
+    assert answer["message"].startswith(f"{method} /api/public/{path} is not part of")
+    assert hint in answer["error"]["hint"]
+    assert bool(hint) == bool(answer["error"]["hint"])
+    assert end.entries() == []

@@ -8,7 +8,7 @@ from dataclasses import replace
 from spanhouse_server.model.raw import RawLog, RawSpan, Scope
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.context import read_context
-from spanhouse_server.normalise.dialects import DIALECTS
+from spanhouse_server.normalise.dialects import dialect_of
 from spanhouse_server.normalise.dialects.otel_content import LOG_EVENTS, log_event_name
 from spanhouse_server.normalise.outcome import read_outcome, read_ttft
 from spanhouse_server.normalise.preview import fill_previews
@@ -17,7 +17,9 @@ from spanhouse_server.normalise.usage import reported_cost
 from spanhouse_server.normalise.view import View
 
 #: Raised whenever a mapping changes, so that stored spans can be told apart and mapped again.
-MAPPER_VERSION = 2
+MAPPER_VERSION = 3
+#: Where our proxy names what it cut of a call's content, if anything.
+PROXY_CUT = "spanhouse.proxy.truncated"
 #: Added to the flags of a span whose mapping failed; it is kept with name, time and raw record.
 UNMAPPED = "unmapped"
 
@@ -46,16 +48,14 @@ def is_genai_log(log: RawLog) -> bool:
 def _read(raw: RawSpan, logs: Sequence[RawLog]) -> Span:
     span = Span(raw=raw, mapper_version=MAPPER_VERSION)
     view = View(raw, logs)
-    for dialect in DIALECTS:
-        if dialect.matches(view):
-            dialect.read(view, span)
-            span.dialect = dialect.name
-            break
+    dialect = dialect_of(view)
+    dialect.read(view, span)
+    span.dialect = dialect.name
     if span.cost.reported_usd is None:
-        span.cost.reported_usd = reported_cost(view.attributes)
+        span.cost.reported_usd = reported_cost(view)
     read_context(view, span)
     read_outcome(view, span)
     read_ttft(view, span)
     fill_previews(span)
-    span.truncated = span.truncated or view.truncated
+    span.truncated = span.truncated or view.truncated or bool(view.get(PROXY_CUT))
     return span

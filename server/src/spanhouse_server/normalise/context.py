@@ -101,7 +101,7 @@ class Origin(NamedTuple):
 
 def read_context(view: View, span: Span) -> None:
     """Fill in the context, from the span and, where it may be the same for all spans, its resource."""
-    found = _CONTEXT_KEYS.intersection(view.attributes)
+    found = view.among(_CONTEXT_KEYS)
     if found:
         _read_own(view, span, found)
     if not _METADATA_ROOTS.isdisjoint(view.roots):
@@ -135,7 +135,7 @@ def origin_of(resource: Attributes) -> Origin:
     return origin
 
 
-def _read_own(view: View, span: Span, keys: frozenset[str]) -> None:
+def _read_own(view: View, span: Span, keys: tuple[str, ...]) -> None:
     """Fill in what the span's own attributes tell: of the keys for one thing, the first that holds a label."""
     told = [""] * _TAGS
     tags: list[str] = []

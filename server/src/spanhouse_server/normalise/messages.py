@@ -94,37 +94,42 @@ def fold_message(item: dict[str, Any], role: str = "user") -> Message:
         content = item.get("content")
         if type(content) is str and content and content[0] != "[":
             return {"role": named, "parts": [text_part(content)]}
+    kind = item.get("type")
     if "lc" in item and _is_serialised(item):
         path = item.get("id")
         role = fold_role(str(path[-1]), role) if isinstance(path, list) and path else role
         item = item["kwargs"]
-    elif _speaker(item.get("type")) and _is_serialised(item):
-        item = {"type": item["type"], **item["data"]}
+        kind = item.get("type")
+    elif kind is not None and _speaker(kind) and _is_serialised(item):
+        item = {"type": kind, **item["data"]}
+        kind = item["type"]
     inner, given = item.get("message"), item.get("parts")
     content = item.get("content")
     if given is None and type(content) is dict and type(content.get("parts")) is list:  # as Gemini nests them
         item = {**item, **content}
-        given = content["parts"]
+        given, kind = content["parts"], item.get("type")
     if isinstance(inner, dict) and "parts" not in item and "content" not in item:
         message = fold_message(inner, role)
         if isinstance(item.get("finish_reason"), str):
             message["finish_reason"] = item["finish_reason"]
         return message
 
-    message = {"role": _role_of(item, role), "parts": []}
-    for key in ("name", "finish_reason"):
-        if isinstance(item.get(key), str) and item[key] and not _is_item(item):
-            message[key] = item[key]
-    message["parts"] = fold_parts(given) if isinstance(given, list) else _parts_of_chat(item, message["role"])
-    if message["role"] == "user" and message["parts"] and all(map(_is_response, message["parts"])):
+    is_item = type(kind) is str and kind in _ITEM_ROLES  # of the Responses API, and no message
+    role = _role_of(item, role)
+    message = {"role": role, "parts": []}
+    if not is_item:
+        for key in ("name", "finish_reason"):
+            value = item.get(key)
+            if isinstance(value, str) and value:
+                message[key] = value
+    if isinstance(given, list):
+        parts = fold_parts(given)
+    else:
+        parts = [fold_part(item)] if is_item else _parts_of_chat(item, role)
+    message["parts"] = parts
+    if role == "user" and parts and all(map(_is_response, parts)):
         message["role"] = "tool"  # Anthropic's API hands tool results over in the user's name
     return message
-
-
-def _is_item(item: dict[str, Any]) -> bool:
-    """Tell whether this is an item of the Responses API that is no message."""
-    kind = item.get("type")
-    return isinstance(kind, str) and kind in _ITEM_ROLES
 
 
 def _is_response(part: Part) -> bool:
@@ -146,8 +151,6 @@ def _role_of(item: dict[str, Any], otherwise: str) -> str:
 
 
 def _parts_of_chat(item: dict[str, Any], role: str) -> list[Part]:
-    if _is_item(item):
-        return [fold_part(item)]
     content = content_of(item.get("content"))
     call_id = item.get("tool_call_id") or (item.get("id") if role == "tool" else None)
     if role == "tool" and (call_id or isinstance(content, str)):
@@ -156,15 +159,17 @@ def _parts_of_chat(item: dict[str, Any], role: str) -> list[Part]:
             return [tool_response_part(call_id, response)]
     parts: list[Part] = []
     for key in ("reasoning_content", "reasoning"):
-        if isinstance(item.get(key), str) and item[key]:
-            parts.append({"type": "reasoning", "content": item[key]})
+        thought = item.get(key)
+        if isinstance(thought, str) and thought:
+            parts.append({"type": "reasoning", "content": thought})
             break
     parts += fold_parts(content)
-    if isinstance(item.get("refusal"), str) and item["refusal"]:
-        parts.append({"type": "refusal", "content": item["refusal"]})
-    parts += fold_tool_calls(
-        item.get("tool_calls"), [part.get("id") for part in parts if part.get("type") == "tool_call"]
-    )
+    refusal = item.get("refusal")
+    if isinstance(refusal, str) and refusal:
+        parts.append({"type": "refusal", "content": refusal})
+    calls = item.get("tool_calls")
+    if calls is not None:
+        parts += fold_tool_calls(calls, [part.get("id") for part in parts if part.get("type") == "tool_call"])
     legacy = item.get("function_call")
     if isinstance(legacy, dict):
         parts.append(tool_call_part(None, legacy.get("name"), legacy.get("arguments")))
@@ -178,7 +183,7 @@ def _answers_itself(blocks: list[Any]) -> bool:
 def fold_tool_calls(value: Any, known_ids: Sequence[Any] = ()) -> list[Part]:
     """Return tool call parts from an assistant message's ``tool_calls``, without those already seen."""
     if isinstance(value, str):
-        value = jsontext.parse(value).value
+        value = jsontext.load(value)
     if not isinstance(value, list):
         return []
     calls = [
@@ -193,7 +198,7 @@ def content_of(value: Any) -> Any:
     """Return content with blocks in JSON text opened; any other text, JSON or not, stays text."""
     if not isinstance(value, str) or value[:1] != "[":
         return value
-    blocks = jsontext.parse(value).value
+    blocks = jsontext.load(value)
     if isinstance(blocks, list) and blocks and all(_is_block(block) for block in blocks):
         return blocks
     return value
@@ -214,7 +219,7 @@ def _as_text(value: Any) -> str:
 def fold_tool_definition(value: Any) -> Any:
     """Return a tool as OpenTelemetry lists it, from OpenAI's or Anthropic's shape; others stay."""
     if isinstance(value, str):
-        value = jsontext.parse(value).value
+        value = jsontext.load(value)
     if not isinstance(value, dict):
         return value
     source = value.get("function") if isinstance(value.get("function"), dict) else value
@@ -228,7 +233,7 @@ def fold_tool_definition(value: Any) -> Any:
         tool["description"] = source["description"]
     parameters = source.get("parameters") or source.get("input_schema") or source.get("inputSchema")
     if isinstance(parameters, str):
-        parameters = jsontext.parse(parameters).value
+        parameters = jsontext.load(parameters)
     if parameters is not None:
         tool["parameters"] = parameters
     return tool

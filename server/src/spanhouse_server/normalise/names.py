@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 #: What emitters write, folded to OpenTelemetry's well-known values of ``gen_ai.provider.name``.
 PROVIDERS = {
     "amazon": "aws.bedrock",
@@ -32,6 +34,32 @@ PROVIDERS = {
     "watsonx": "ibm.watsonx.ai",
     "xai": "x_ai",
 }
+#: Emitters that name the host they call (LiveKit); of Azure, Bedrock and Vertex AI the end or a part tells.
+PROVIDER_OF_HOST = {
+    "aiplatform.googleapis.com": "gcp.vertex_ai",
+    "api.anthropic.com": "anthropic",
+    "api.cerebras.ai": "cerebras",
+    "api.cohere.ai": "cohere",
+    "api.cohere.com": "cohere",
+    "api.deepseek.com": "deepseek",
+    "api.fireworks.ai": "fireworks_ai",
+    "api.groq.com": "groq",
+    "api.mistral.ai": "mistral_ai",
+    "api.moonshot.ai": "moonshot_ai",
+    "api.openai.com": "openai",
+    "api.perplexity.ai": "perplexity",
+    "api.together.xyz": "together_ai",
+    "api.x.ai": "x_ai",
+    "generativelanguage.googleapis.com": "gcp.gemini",
+    "openrouter.ai": "openrouter",
+}
+_PROVIDER_OF_HOSTS = (
+    (re.compile(r".+\.openai\.azure\.com"), "azure.ai.openai"),
+    (re.compile(r"bedrock-runtime\..+\.amazonaws\.com"), "aws.bedrock"),
+    (re.compile(r".+-aiplatform\.googleapis\.com"), "gcp.vertex_ai"),
+)
+_HOST = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
+_NUMBERED = re.compile(r"localhost|\d{1,3}(?:\.\d{1,3}){3}|\[.*")
 WELL_KNOWN_PROVIDERS = frozenset(
     [
         "anthropic",
@@ -59,6 +87,7 @@ NOT_PROVIDERS = frozenset(
         "gcp.vertex.agent",
         "langchain",
         "langgraph",
+        "livekit",
         "haystack",
         "litellm",
         "llamaindex",
@@ -141,6 +170,8 @@ def fold_provider(value: str, product: str = "") -> str:
 
     ``product`` is what the emitter says beside the host (OpenInference's ``llm.system``).
     """
+    if value in WELL_KNOWN_PROVIDERS or not (value or product):
+        return value
     name = value.strip().lower()
     if name in WELL_KNOWN_PROVIDERS:
         return name
@@ -151,12 +182,28 @@ def fold_provider(value: str, product: str = "") -> str:
     folded = PROVIDERS.get(name) or PROVIDERS.get(name.replace("-", "_").replace(" ", "_"))
     if folded is not None:
         return folded
+    if "." in name or ":" in name:
+        of_host = _provider_of_host(name)
+        if of_host is not None:
+            return of_host
     head = name.partition(".")[0]
     return fold_provider(head) if head != name and (head in WELL_KNOWN_PROVIDERS or head in PROVIDERS) else name
 
 
+def _provider_of_host(name: str) -> str | None:
+    """Return whose host this is; empty for an address that tells nobody, ``None`` for what is no address."""
+    address = _HOST.fullmatch(name)
+    if address is None:
+        return None
+    host = address[1]
+    known = PROVIDER_OF_HOST.get(host) or next((its for form, its in _PROVIDER_OF_HOSTS if form.fullmatch(host)), None)
+    return "" if known is None and (address[2] or _NUMBERED.fullmatch(host)) else known
+
+
 def fold_operation(value: str) -> str:
     """Return the newest name of an operation; unknown ones stay as they are."""
+    if value in CATEGORY_OF_OPERATION:  # the newest names themselves
+        return value
     name = value.strip()
     return OPERATIONS.get(name.lower(), name)
 

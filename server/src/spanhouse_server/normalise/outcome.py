@@ -63,7 +63,7 @@ def read_ttft(view: View, span: Span) -> None:
     """Fill in the time to the first token: the emitter's own figure, else that of a span event."""
     if span.ttft_ns is not None:
         return
-    if not _TTFT_KEYS.isdisjoint(view.attributes):
+    if view.among(_TTFT_KEYS):
         for key, source in TTFT_KEYS:
             value = view.get(key)
             if value is not None:

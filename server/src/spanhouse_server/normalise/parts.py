@@ -40,8 +40,8 @@ def opened(value: Any) -> Any:
     """Return what JSON text spells, or the value itself; a cut text stays as it came."""
     if not isinstance(value, str):
         return value
-    parsed = jsontext.parse(value)
-    return value if parsed.truncated else parsed.value
+    found, cut = jsontext.parse(value)
+    return value if cut else found
 
 
 def fold_parts(value: Any) -> list[Part]:
@@ -53,7 +53,13 @@ def fold_parts(value: Any) -> list[Part]:
     if isinstance(value, dict):
         return [fold_part(value)]
     if isinstance(value, list):
-        return [fold_part(item) for item in value[:MAX_PARTS] if item is not None and item != ""]
+        return [
+            item
+            if type(item) is dict and item.get("type") == "text" and type(item.get("content")) is str
+            else fold_part(item)
+            for item in (value if len(value) <= MAX_PARTS else value[:MAX_PARTS])
+            if item is not None and item != ""
+        ]
     return [text_part(jsontext.dump(value))]
 
 

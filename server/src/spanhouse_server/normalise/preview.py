@@ -10,7 +10,9 @@ from spanhouse_server.normalise import jsontext
 from spanhouse_server.normalise.values import text_of
 
 MAX_TEXT_BYTES = 64 * 1024
+_MEDIA = ("blob", "file", "uri")
 #: A preview is made from this much of a text; the rest could only be cut off.
+_FIRST_CHARACTERS = PREVIEW_CHARACTERS + 20
 _SOURCE_CHARACTERS = 2 * PREVIEW_CHARACTERS
 
 
@@ -25,6 +27,10 @@ def shorten(text: str) -> str:
     """Return text on one line, cut to the length of a preview."""
     if not text:
         return ""
+    if len(text) > _FIRST_CHARACTERS:  # mostly enough
+        line = " ".join(text[:_FIRST_CHARACTERS].split())
+        if len(line) > PREVIEW_CHARACTERS:
+            return line[: PREVIEW_CHARACTERS - 1] + "…"
     line = " ".join(text[:_SOURCE_CHARACTERS].split())
     if len(line) < PREVIEW_CHARACTERS and len(text) > _SOURCE_CHARACTERS:
         line = " ".join(text[: 20 * PREVIEW_CHARACTERS].split())
@@ -46,17 +52,18 @@ def _input(span: Span) -> str:
 def _output(span: Span) -> str:
     if span.category == "tool" and span.tool_result is not None:
         return _head(span.tool_result)
+    messages = span.output_messages
     # Alternatives of one model: the first. Steps of an agent: where they ended.
-    steps = any(message["role"] != "assistant" for message in span.output_messages)
-    for message in reversed(span.output_messages) if steps else span.output_messages:
-        if message["role"] != "assistant" and steps and len(span.output_messages) > 1:
+    steps = len(messages) > 1 and any(message["role"] != "assistant" for message in messages)
+    for message in reversed(messages) if steps else messages:
+        if steps and message["role"] != "assistant":
             continue
         text = message_text(message)
         calls = _calls(message)
         if text or calls:
             return f"{text} {calls}" if text and calls else text or calls
-    if span.output_messages:
-        return message_text(span.output_messages[-1]) or _other_parts(span.output_messages[-1])
+    if messages:
+        return message_text(messages[-1]) or _other_parts(messages[-1])
     return next((str(document["content"]) for document in span.documents if document.get("content")), "")
 
 
@@ -77,7 +84,7 @@ def _only_text(content: str) -> str:
     """Return the text inside ``{"question": "…"}``; other JSON stays as it is."""
     if len(content) > 65_536:
         return content
-    value = jsontext.parse(content).value
+    value = jsontext.load(content)
     if isinstance(value, dict) and len(value) == 1:
         inner = next(iter(value.values()))
         if isinstance(inner, str) and inner:
@@ -106,7 +113,7 @@ def _other_parts(message: Message) -> str:
         if kind in ("reasoning", "refusal") and isinstance(part.get("content"), str):
             content: str = part["content"]
             return content
-        if kind in ("blob", "uri", "file"):
+        if kind in _MEDIA:
             return f"[{part.get('modality') or kind}]"
     return _calls(message)
 
@@ -116,37 +123,41 @@ def _head(value: Any) -> str:
     return value if isinstance(value, str) else text_of(value)
 
 
-def search_pieces(span: Span) -> Iterable[str]:
-    """Yield the words of input and output: text, reasoning, tool calls and answers, documents."""
-    for part in span.system_instructions:
-        yield from _words(part)
+def search_pieces(span: Span) -> list[str]:
+    """Return the words of input and output: text, reasoning, tool calls and answers, documents."""
+    pieces: list[str] = []
+    _add_words(span.system_instructions, pieces)
     for message in span.input_messages:
-        for part in message["parts"]:
-            yield from _words(part)
+        _add_words(message["parts"], pieces)
     if span.tool_arguments is not None:
-        yield text_of(span.tool_arguments)
+        pieces.append(text_of(span.tool_arguments))
     for message in span.output_messages:
-        for part in message["parts"]:
-            yield from _words(part)
+        _add_words(message["parts"], pieces)
     if span.tool_result is not None:
-        yield text_of(span.tool_result)
+        pieces.append(text_of(span.tool_result))
     for document in span.documents:
         content = document.get("content")
         if content:
-            yield content
+            pieces.append(content)
+    return pieces
 
 
-def _words(part: Part) -> Iterable[str]:
-    kind = part.get("type")
-    if kind == "tool_call":
-        yield str(part.get("name") or "")
-        yield text_of(part.get("arguments"))
-    elif kind == "tool_call_response":
-        yield text_of(part.get("response"))
-    elif kind not in ("blob", "file", "uri"):
-        content = part.get("content")
-        if isinstance(content, str):
-            yield content
+def _add_words(parts: Iterable[Part], pieces: list[str]) -> None:
+    for part in parts:
+        kind = part.get("type")
+        if kind == "text":
+            content = part.get("content")
+            if type(content) is str:
+                pieces.append(content)
+        elif kind == "tool_call":
+            pieces.append(str(part.get("name") or ""))
+            pieces.append(text_of(part.get("arguments")))
+        elif kind == "tool_call_response":
+            pieces.append(text_of(part.get("response")))
+        elif kind not in _MEDIA:
+            content = part.get("content")
+            if type(content) is str:
+                pieces.append(content)
 
 
 def bound(pieces: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ handful of substring searches over all its text at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -100,7 +100,6 @@ def _judge(key: str) -> bool:
 #: Text that must stand in a record before any pattern below can match, by a rare character of it: the
 #: character is looked for at memory speed. Keep this short; every span pays for it.
 _TRIGGERS = (
-    ("K", ("AKIA", "PRIVATE KEY", "pi-Key", "piKey", "PI_KEY", "PI-KEY", "APIKEY")),
     ("=", ("key=", "oken=")),
     ("J", ("eyJ",)),
     ("z", ("AIza", "uthorization")),
@@ -108,13 +107,16 @@ _TRIGGERS = (
     ("r", ("earer ", "ecret")),
 )
 #: The same for those around a character that is not so rare. These begin with that one character, which is what
-#: makes them several times faster than a search for each: the engine jumps to it, then looks back.
+#: makes them several times faster than a search for each: the engine jumps to it, then looks ahead, which is
+#: cheaper, then back.
 _AROUND = tuple(
     re.compile(pattern).search
     for pattern in (
-        r"_(?:(?<=sk_)(?:live|test)_|(?<=gsk_|ghp_)|(?<=hf_)|(?<=_pat_)|(?<=pi_|te_)key|(?<=s_)token|token[\"'\\])",
-        r"-(?:(?<=sk-)|(?<=xai-)|(?<=xox.-)|(?<=pi-|te-)key|token[\"'\\])",
+        r"""_(?:key(?<=(?:pi|te)_key)|token(?:(?<=s_token)|["'\\])"""
+        r"""|(?<=[kpft]_)(?:(?<=gsk_|ghp_)|(?<=hf_)|(?<=_pat_)|(?<=sk_)(?:live|test)_))""",
+        r"""-(?:key(?<=(?:pi|te)-key)|token["'\\]|(?<=[ki]-)(?:(?<=sk-)|(?<=xai-))|(?<=xox.-))""",
         r"k(?:(?<=ook)ie|(?<=pik)ey)",
+        r"K(?:IA(?<=AKIA)|ey(?:(?<=pi-Key)|(?<=piKey))|EY(?:(?<=PRIVATE KEY)|(?<=PI_KEY|PI-KEY|APIKEY)))",
     )
 )
 
@@ -218,14 +220,17 @@ def _gather_deep(value: list[Any] | dict[str, Any], pieces: list[str], depth: in
     if depth >= MAX_DEPTH:
         return True
     found = False
-    if isinstance(value, dict):
-        found = any(is_secret_key(str(key)) for key in value)
+    items: Iterable[Any] = value
+    if type(value) is dict:
+        found = not _harmless.issuperset(value) and any(is_secret_key(str(key)) for key in value)
+        items = value.values()
     elif _PLAIN.issuperset(map(type, value)):  # a vector: nothing to look through
         return False
-    for item in value.values() if isinstance(value, dict) else value:
-        if isinstance(item, str):
+    for item in items:
+        kind = type(item)
+        if kind is str:
             pieces.append(item)
-        elif isinstance(item, (list, dict)):
+        elif kind is dict or kind is list:
             found = _gather_deep(item, pieces, depth + 1) or found
     return found
 

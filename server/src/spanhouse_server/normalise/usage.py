@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations
-from operator import itemgetter
 from typing import Any
 
 from spanhouse_server.model.span import Usage
 from spanhouse_server.model.tiers import fold_tier
-from spanhouse_server.normalise.values import count_of, number_of
+from spanhouse_server.normalise.shape import Shape, shape_of
+from spanhouse_server.normalise.values import MAX_COUNT, count_of, number_of
+from spanhouse_server.normalise.view import View
 
 Keys = Sequence[str]
+#: (position of a count, attribute that may hold it): the counts themselves, then the finer ones and the tier.
+UsagePlan = tuple[tuple[tuple[int, str], ...], tuple[tuple[int, str], ...]]
 
 _GENAI = "gen_ai.usage."
 _OPENINFERENCE = "llm.token_count."
@@ -27,6 +30,7 @@ CACHE_WRITE_5M = (
     _GENAI + "cache_creation.ephemeral_5m_input_tokens",
     _GENAI + "details.cache_write_5m_tokens",
     _GENAI + "details.ephemeral_5m_input_tokens",
+    "anthropic.usage.cache_creation.ephemeral_5m_input_tokens",  # Anthropic's own client
 )
 CACHE_WRITE_1H = (
     _GENAI + "cache_write.1h.input_tokens",
@@ -34,6 +38,7 @@ CACHE_WRITE_1H = (
     _GENAI + "cache_creation.ephemeral_1h_input_tokens",
     _GENAI + "details.cache_write_1h_tokens",
     _GENAI + "details.ephemeral_1h_input_tokens",
+    "anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
 )
 AUDIO_CACHE_READ = (
     _GENAI + "audio.cache_read.input_tokens",
@@ -116,38 +121,55 @@ class UsageKeys:
         )
         #: Attribute to (position of its count, preference among the names of that count).
         self.places = {key: (place, rank) for place, keys in enumerate(fields) for rank, key in enumerate(keys)}
-        self.keys = frozenset(self.places)
+        self.names = frozenset(self.places)
+
+    def plan(self, shape: Shape) -> UsagePlan:
+        """Return where to look for the counts among the keys of a shape: by position, names preferred first."""
+        plan: UsagePlan | None = shape.plans.get(self)
+        if plan is None:
+            found = sorted([(*self.places[key], key) for key in shape.among(self.names)])
+            plan = shape.plans[self] = (
+                tuple((place, key) for place, _, key in found if place <= _TOTAL),
+                tuple((place, key) for place, _, key in found if place > _TOTAL),
+            )
+        return plan
 
 
-def read_usage(attributes: Mapping[str, Any], keys: UsageKeys, exclusive: bool = False) -> Usage:
+def usage_of(view: View, keys: UsageKeys, exclusive: bool = False) -> Usage:
+    """Return the usage that a span's attributes report; see ``read_usage``."""
+    return _read(view.attributes, keys.plan(view.shape), exclusive)
+
+
+def read_usage(counts: Mapping[str, Any], keys: UsageKeys, exclusive: bool = False) -> Usage:
     """Return the usage an emitter reported.
 
     ``exclusive`` says that this emitter is known to leave cached tokens out of its input total.
     """
+    return _read(counts, keys.plan(shape_of(counts)), exclusive)
+
+
+def _read(attributes: Mapping[str, Any], plan: UsagePlan, exclusive: bool) -> Usage:
+    coarse, fine = plan
+    if not coarse:
+        return Usage()
     counts: list[int | None] = [None] * 8
-    ranks = [len(keys.places)] * 8
-    fine: list[tuple[int, int, Any]] = []
-    for key in keys.keys.intersection(attributes):
-        place, rank = keys.places[key]
-        if place > _TOTAL:
-            fine.append((place, rank, attributes[key]))
-        elif rank < ranks[place]:
-            count = count_of(attributes[key])
-            if count is not None:
-                counts[place], ranks[place] = count, rank
+    for place, key in coarse:
+        if counts[place] is None:
+            value = attributes[key]
+            counts[place] = value if type(value) is int and 0 <= value <= MAX_COUNT else count_of(value)
     if counts[_INPUT] is None and counts[_OUTPUT] is None:
         return Usage()
     usage = Usage(counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], counts[6], "inclusive")
     if fine:
-        _fill_fine(usage, fine)
+        _fill_fine(usage, [(place, attributes[key]) for place, key in fine])
     return settle_totals(usage, counts[_TOTAL], exclusive)
 
 
-def _fill_fine(usage: Usage, found: list[tuple[int, int, Any]]) -> None:
-    """Fill in the finer counts and the tier from (place, preference, value); the first usable one holds."""
+def _fill_fine(usage: Usage, found: list[tuple[int, Any]]) -> None:
+    """Fill in the finer counts and the tier from (place, value); the first usable one of a place holds."""
     counts: dict[int, int] = {}
     tier: str | None = None
-    for place, _, value in sorted(found, key=itemgetter(0, 1)):
+    for place, value in found:
         if place == _TIER:
             if tier is None and isinstance(value, str):
                 tier = fold_tier(value)
@@ -165,12 +187,12 @@ def _fill_fine(usage: Usage, found: list[tuple[int, int, Any]]) -> None:
     usage.web_search_requests = counts.get(_SEARCHES)
 
 
-def reported_cost(attributes: Mapping[str, Any]) -> Decimal | None:
+def reported_cost(view: View) -> Decimal | None:
     """Return the cost an emitter reported, in US dollars; nothing for negatives, NaN and what is no number."""
-    if _REPORTED_COST.isdisjoint(attributes):
+    if not view.among(_REPORTED_COST):
         return None
     for key in REPORTED_COST:
-        amount = number_of(attributes.get(key))
+        amount = number_of(view.get(key))
         if amount is not None and amount >= 0:
             return Decimal(str(amount))
     return None

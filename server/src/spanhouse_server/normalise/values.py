@@ -69,10 +69,13 @@ def names_of(value: Any) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str):
-        parsed = jsontext.parse(value).value
+        parsed = jsontext.load(value)
         value = parsed if isinstance(parsed, list) else value.split(",")
     if not isinstance(value, list):
         return []
+    if len(value) == 1 and type(value[0]) is str and len(value[0]) <= MAX_NAME_CHARACTERS:
+        name = value[0].strip()
+        return [name] if name else []
     names = [name_of(item).strip() for item in value]
     return list(dict.fromkeys(name for name in names if name))
 

@@ -7,24 +7,15 @@ from typing import Any
 
 from spanhouse_server.model.raw import Attributes, RawEvent, RawLog, RawSpan
 from spanhouse_server.normalise import jsontext
+from spanhouse_server.normalise.shape import shape_of
 from spanhouse_server.normalise.values import MAX_NAME_CHARACTERS, name_of
 
 #: Flattened lists (``llm.input_messages.7.…``) are read up to this index; nothing is allocated by index.
 MAX_INDEX = 10_000
 
 
-#: Answers about keys and scopes are remembered, as these repeat from span to span. Bounded: flattened keys have no end.
+#: Answers about scopes are remembered, as these repeat from span to span. Bounded: senders name them.
 MAX_REMEMBERED = 20_000
-
-
-class _Roots(dict[str, str]):
-    """From an attribute key to its first segment."""
-
-    def __missing__(self, key: str) -> str:
-        if len(self) >= MAX_REMEMBERED:
-            self.clear()
-        root = self[key] = key.partition(".")[0]
-        return root
 
 
 class _Scopes(dict[str, frozenset[str]]):
@@ -38,61 +29,43 @@ class _Scopes(dict[str, frozenset[str]]):
         return around
 
 
-class _Family(dict[str, bool]):
-    """From an attribute key to whether it starts with a prefix."""
-
-    def __init__(self, prefix: str) -> None:
-        super().__init__()
-        self.prefix = prefix
-
-    def __missing__(self, key: str) -> bool:
-        if len(self) >= MAX_REMEMBERED:
-            self.clear()
-        member = self[key] = key.startswith(self.prefix)
-        return member
-
-
-class _Families(dict[str, _Family]):
-    """From a prefix to its family. Prefixes are written in code, so there are few."""
-
-    def __missing__(self, prefix: str) -> _Family:
-        family = self[prefix] = _Family(prefix)
-        return family
-
-
 MAX_SCOPE_DEPTH = 16
-_roots = _Roots()
 _scopes = _Scopes()
-_families = _Families()
 
 
 class View:
     """One raw span under the eyes of a dialect. ``truncated`` turns true when cut JSON was read.
 
-    ``roots`` are the first segments of the attribute keys: the families of attributes present.
+    ``shape`` is what its keys tell; ``roots`` are their first segments, the families of attributes present.
     """
 
-    __slots__ = ("_scopes", "attributes", "get", "logs", "raw", "roots", "scope", "truncated")
+    __slots__ = ("_scopes", "attributes", "get", "logs", "raw", "roots", "scope", "shape", "truncated")
 
     def __init__(self, raw: RawSpan, logs: Sequence[RawLog] = ()) -> None:
         self.raw = raw
-        self.attributes: Attributes = raw.attributes
         self.scope = raw.scope.name
         self.logs = logs
         self.truncated = False
-        self.get = raw.attributes.get
-        self.roots = set(map(_roots.__getitem__, raw.attributes))
         self._scopes = _scopes[raw.scope.name]
+        self._look_at(raw.attributes)
 
-    def family(self, prefix: str) -> list[str]:
+    def _look_at(self, attributes: Attributes) -> None:
+        self.attributes = attributes
+        self.get = attributes.get
+        self.shape = shape_of(attributes)
+        self.roots = self.shape.roots
+
+    def family(self, prefix: str) -> tuple[str, ...]:
         """Return the attribute keys that start with ``prefix``, which is written in code."""
-        return list(filter(_families[prefix].__getitem__, self.attributes))
+        return self.shape.family(prefix)
+
+    def among(self, keys: frozenset[str]) -> tuple[str, ...]:
+        """Return those of ``keys``, which are written in code, that the span has attributes of."""
+        return self.shape.among(keys)
 
     def overlay(self, extra: Attributes) -> None:
         """Let ``extra`` be read as if the span carried it, below what it does carry."""
-        self.attributes = {**extra, **self.attributes}
-        self.get = self.attributes.get
-        self.roots = set(map(_roots.__getitem__, self.attributes))
+        self._look_at({**extra, **self.attributes})
 
     def in_scope(self, prefix: str) -> bool:
         """Tell whether the instrumentation scope is ``prefix`` or lies under it, at a ``.``."""
@@ -113,6 +86,18 @@ class View:
                     return text
         return ""
 
+    def names(self, keys: Sequence[str]) -> list[str]:
+        """Return these attributes as text where they hold labels, empty where not."""
+        get = self.get
+        return [
+            ""
+            if (value := get(key)) is None
+            else value
+            if type(value) is str and len(value) <= MAX_NAME_CHARACTERS
+            else name_of(value)
+            for key in keys
+        ]
+
     def text(self, key: str) -> str:
         """Return an attribute that is text, else an empty string."""
         value = self.get(key)
@@ -120,16 +105,17 @@ class View:
 
     def json(self, key: str) -> Any:
         """Return an attribute with JSON in its text opened; the text itself where it is not JSON."""
-        return self.opened(self.get(key))
+        value = self.get(key)
+        return self.opened(value) if type(value) is str else value
 
     def opened(self, value: Any) -> Any:
         """Return a value with JSON in text opened, noting whether it had been cut."""
-        if not isinstance(value, str):
+        if type(value) is not str or value[:1] not in jsontext.BEGINNINGS:
             return value
-        parsed = jsontext.parse(value)
-        if parsed.truncated:
+        found, cut = jsontext.parse(value)
+        if cut:
             self.truncated = True
-        return parsed.value
+        return found
 
     def python(self, key: str) -> Any:
         """Return an attribute with JSON in its text opened, or what Python's ``str`` made of an object."""
@@ -139,32 +125,27 @@ class View:
         """Return a value with JSON or a Python literal in text opened, noting whether it had been cut."""
         if not isinstance(value, str):
             return value
-        parsed = jsontext.parse_python(value)
-        if parsed.truncated:
+        found, cut = jsontext.parse_python(value)
+        if cut:
             self.truncated = True
-        return parsed.value
+        return found
 
     def hide(self, *keys: str) -> None:
         """Let attributes not be read, as if the span did not carry them: an emitter's placeholders."""
         hidden = [key for key in keys if key in self.attributes]
         if hidden:
-            self.attributes = {key: value for key, value in self.attributes.items() if key not in hidden}
-            self.get = self.attributes.get
-            self.roots = set(map(_roots.__getitem__, self.attributes))
+            self._look_at({key: value for key, value in self.attributes.items() if key not in hidden})
 
     def groups(self, root: str) -> dict[str, dict[str, Any]]:
-        """Return a family in two levels: ``llm.a.b.c`` is under ``a``, then ``b.c``; one pass over it."""
+        """Return a family in two levels: ``llm.a.b.c`` is under ``a``, then ``b.c``."""
         groups: dict[str, dict[str, Any]] = {}
-        prefix = root + "."
-        start = len(prefix)
-        for key, value in self.attributes.items():
-            if key.startswith(prefix):
-                second, _, rest = key[start:].partition(".")
-                group = groups.get(second)
-                if group is None:
-                    groups[second] = {rest: value}
-                else:
-                    group[rest] = value
+        attributes = self.attributes
+        for second, rest, key in self.shape.groups(root):
+            group = groups.get(second)
+            if group is None:
+                groups[second] = {rest: attributes[key]}
+            else:
+                group[rest] = attributes[key]
         return groups
 
     def events(self, *names: str) -> list[RawEvent]:
@@ -177,19 +158,22 @@ def indexed(flat: dict[str, Any]) -> list[dict[str, Any]]:
 
     Indices from ``MAX_INDEX`` on and keys that do not start with one are left out.
     """
-    groups: dict[int, dict[str, Any]] = {}
-    for key, value in flat.items():
+    shape = shape_of(flat)
+    plan: list[list[tuple[str, str]]] | None = shape.plans.get(indexed)
+    if plan is None:
+        plan = shape.plans[indexed] = _by_index(shape.keys)
+    return [{rest: flat[key] for rest, key in group} for group in plan]
+
+
+def _by_index(keys: tuple[str, ...]) -> list[list[tuple[str, str]]]:
+    groups: dict[int, list[tuple[str, str]]] = {}
+    for key in keys:
         index_text, _, rest = key.partition(".")
         if not (index_text.isdecimal() and index_text.isascii()) or len(index_text) > 5:
             continue
         index = int(index_text)
-        if index >= MAX_INDEX:
-            continue
-        group = groups.get(index)
-        if group is None:
-            groups[index] = {rest: value}
-        else:
-            group[rest] = value
+        if index < MAX_INDEX:
+            groups.setdefault(index, []).append((rest, key))
     return [groups[index] for index in sorted(groups)]
 
 

@@ -25,7 +25,7 @@ from spanhouse_server.price.catalogue import find_tariff, list_version
 from spanhouse_server.price.own import OwnPrices, own_prices
 from spanhouse_server.price.tariff import EXACT, Rates
 
-__all__ = ["LIMIT_USD", "QUANTUM_USD", "OwnPrices", "list_version", "own_prices", "price"]
+__all__ = ["LIMIT_USD", "QUANTUM_USD", "OwnPrices", "find_rates", "list_version", "own_prices", "price"]
 
 #: Money is kept to a millionth of a millionth of a dollar.
 QUANTUM_USD = Decimal("0.000000000001")
@@ -49,7 +49,7 @@ def price(span: Span, own: OwnPrices | None = None) -> Cost:
     raw = span.raw
     # A span without times is priced as of today's list: 1970 had no prices.
     time_ns = raw.start_ns or raw.end_ns
-    rates, source, lacking = _find(span, time_ns, own)
+    rates, source, lacking = find_rates(span, time_ns, own)
     if rates is None:
         return _without_price(reported, lacking)
     charge = rates.charge(usage)
@@ -65,8 +65,11 @@ def price(span: Span, own: OwnPrices | None = None) -> Cost:
     return Cost(total_usd, input_usd, output_usd, reported, "partial" if reason else "priced", reason, source)
 
 
-def _find(span: Span, time_ns: int, own: OwnPrices | None) -> tuple[Rates | None, str, str]:
-    """Return the rates of a call, whose they are, and what they lack; the project's own go first."""
+def find_rates(span: Span, time_ns: int, own: OwnPrices | None) -> tuple[Rates | None, str, str]:
+    """Return the rates of a call, whose they are, and what they lack; the project's own go first.
+
+    Of the span provider, models, attributes, service tier and the number of input tokens are read.
+    """
     if own is not None and (mine := own.find(span, time_ns)):
         return mine[0], "own:" + mine[1], ""
     tariff, reason = find_tariff(span.provider, span.response_model, span.request_model, span.raw.attributes)

@@ -5,14 +5,16 @@ none (older calls, models left out) the published rule holds:
 
 - OpenAI, batch: half of input and output; flex: the batch rates, cached input halved too.
   platform.openai.com/docs/guides/batch, platform.openai.com/docs/guides/flex-processing
-- Azure OpenAI, global batch: half of global standard. learn.microsoft.com, "Azure OpenAI global batch"
+- Azure OpenAI, global batch: half of global standard; of cached input it says nothing, which stays.
+  learn.microsoft.com/azure/ai-foundry/openai/how-to/batch
 - Anthropic, message batches: half of all token prices, cache multipliers included; web searches stay.
   platform.claude.com/docs/en/build-with-claude/batch-processing#pricing
 - Google Gemini, batch: half of input and output; cached input stays. ai.google.dev/gemini-api/docs/batch-api
 - Amazon Bedrock, batch: half of on-demand.
   docs.aws.amazon.com/bedrock/latest/userguide/capacity-limits-cost-optimization.html
 - Groq, batch: half of input and output, not stacked on cached input. console.groq.com/docs/batch
-- Mistral, batch: half. docs.mistral.ai/capabilities/batch
+- Mistral, batch: half of a synchronous call, as its announcement of November 2024 is reported to say
+  (mistral.ai/news/batch-api); docs.mistral.ai/capabilities/batch names no figure. The weakest line of this list.
 - Claude models anywhere, prompt caching: writing for an hour costs twice the input price, for five
   minutes 1.25 times. platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing
 

@@ -1,7 +1,7 @@
 """The part of Langfuse's API that its SDKs send with: ingestion, scores, and what they ask at start.
 
-OTLP of Langfuse's newer SDKs comes in through ``vendors.DOORS``. Prompts, datasets and reading back are
-Langfuse's own and answered with 404.
+OTLP of Langfuse's newer SDKs comes in through ``vendors.DOORS``. Prompts, media, datasets, deleting and reading
+back are Langfuse's own and answered with 404 and what to do instead.
 """
 
 from __future__ import annotations
@@ -37,6 +37,20 @@ log = logging.getLogger("spanhouse.receive")
 #: Langfuse itself takes about 4 MB; JSON unfolds to many times its size.
 MAX_BODY_BYTES = 16 * MIB
 
+#: By the beginning of a path below ``/api/public/`` that is not served: what to do instead. Langfuse's SDKs take 404 as
+#: final: they log it, do not try again, and the application goes on.
+INSTEAD = {
+    "media": "set LANGFUSE_MEDIA_UPLOAD_ENABLED=false in the application: media then stay in their spans, and are kept",
+    "v2/prompts": "pass `fallback` to get_prompt(), or keep prompts with Langfuse by a client of its own",
+    "prompts": "pass `fallback` to get_prompt(), or keep prompts with Langfuse by a client of its own",
+    "traces": "read traces at /api/v1/traces; they are deleted when their retention is over",
+    "observations": "read spans at /api/v1/spans",
+    "v2/observations": "read spans at /api/v1/spans",
+    "sessions": "read sessions at /api/v1/sessions",
+    "metrics": "read figures at /api/v1/metrics",
+    "v2/metrics": "read figures at /api/v1/metrics",
+}
+
 Answer = Callable[[Request], Awaitable[Response]]
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -68,7 +82,9 @@ def routes(receiver: Receiver) -> list[Route]:
         return _json({"status": "OK", "version": __version__})
 
     async def elsewhere(request: Request) -> Response:
-        raise NotFound(f"{request.url.path[:200]} is not part of Langfuse's API that is served here")
+        path = request.url.path[:200]
+        hint = next((hint for part, hint in INSTEAD.items() if path[len(LANGFUSE_API) :].startswith(part)), "")
+        raise NotFound(f"{request.method} {path} is not part of Langfuse's API that is served here", hint)
 
     guarded = _guard(receiver)
     return [

@@ -33,6 +33,7 @@ from spanhouse_server.normalise.dialects import (
     vercel_ai_legacy,
 )
 from spanhouse_server.normalise.dialects.base import Dialect
+from spanhouse_server.normalise.view import View
 
 #: In the order they are tried; the first that matches a span reads it.
 DIALECTS: tuple[Dialect, ...] = (
@@ -61,3 +62,31 @@ DIALECTS: tuple[Dialect, ...] = (
     otel.DIALECT,
     generic.DIALECT,
 )
+
+#: Scopes for which a shape remembers what to ask; one set of keys rarely comes from more than one.
+MAX_SCOPES = 100
+
+
+def dialect_of(view: View) -> Dialect:
+    """Return the first dialect that matches a span."""
+    plans = view.shape.plans
+    asked: tuple[Dialect, ...] | None = plans.get(view.scope)
+    if asked is None:
+        if len(plans) >= MAX_SCOPES:
+            plans.clear()
+        asked = plans[view.scope] = _to_ask(view)
+    for dialect in asked:
+        if dialect.might_match is None or dialect.matches(view):
+            return dialect
+    return generic.DIALECT
+
+
+def _to_ask(view: View) -> tuple[Dialect, ...]:
+    """Return the dialects that a span with this scope and these keys may be of, up to the first that is certain."""
+    asked: list[Dialect] = []
+    for dialect in DIALECTS:
+        if (dialect.might_match or dialect.matches)(view):
+            asked.append(dialect)
+            if dialect.might_match is None:
+                break
+    return tuple(asked)

@@ -24,13 +24,16 @@ MAX_DOCUMENTS = 10_000
 class Dialect:
     """One way of writing LLM spans.
 
-    ``matches`` looks at scope and keys only and is asked in the order of ``DIALECTS``; ``read``
-    fills what it knows into the span and leaves the rest alone.
+    ``matches`` is asked in the order of ``DIALECTS``; ``read`` fills what it knows into the span and
+    leaves the rest alone. Most dialects are told by scope and keys alone, so that the answer for one span
+    holds for all with the same. Where ``matches`` looks at anything else (values, the span's name, its
+    events or logs), ``might_match`` tells by scope and keys whether it needs to be asked at all.
     """
 
     name: str
     matches: Callable[[View], bool]
     read: Callable[[View, Span], None]
+    might_match: Callable[[View], bool] | None = None
 
 
 def fill_input_output(span: Span, given: Any, result: Any) -> None:

@@ -11,9 +11,10 @@ from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.context import add_metadata
 from spanhouse_server.normalise.dialects import otel
 from spanhouse_server.normalise.dialects.base import Dialect, fill_input_output
+from spanhouse_server.normalise.dialects.otel_content import ANSWER, log_event_name
 from spanhouse_server.normalise.names import OPERATION_OF_CATEGORY
-from spanhouse_server.normalise.usage import UsageKeys, read_usage
-from spanhouse_server.normalise.values import name_of, names_of, number_of
+from spanhouse_server.normalise.usage import UsageKeys, usage_of
+from spanhouse_server.normalise.values import names_of, number_of
 from spanhouse_server.normalise.view import View
 
 PREFIX = "claude_code."
@@ -47,6 +48,11 @@ def matches(view: View) -> bool:
     return kind.startswith(PREFIX) or (kind in _TYPES and (view.in_scope("claude_code") or "claude" in view.scope))
 
 
+def might_match(view: View) -> bool:
+    """Return true: the span's name may tell."""
+    return True
+
+
 def read(view: View, span: Span) -> None:
     """Read everything but what all dialects share."""
     if "gen_ai" in view.roots:
@@ -60,9 +66,21 @@ def read(view: View, span: Span) -> None:
         _read_tool(view, span)
     elif span.category == "agent":
         span.agent_name = "claude_code"
-        fill_input_output(span, _told(view, "user_prompt", "new_context"), _told(view, "response", "model_output"))
+        said = _told(view, "response", "model_output") or _answer(view)
+        fill_input_output(span, _told(view, "user_prompt", "new_context"), said)
     for key in _METADATA:
         add_metadata(span, key, view.get(key))
+    if view.get("success") in (False, "false") and "error.type" not in view.attributes:
+        view.overlay({"error.type": _error_type(view) or ("tool_error" if span.category == "tool" else "error")})
+
+
+def _answer(view: View) -> Any:
+    """Return the last answer told of an interaction, which stands in a log event."""
+    answers = [log for log in view.logs if log_event_name(log) == ANSWER]
+    if not answers:
+        return None
+    text = max(answers, key=lambda log: log.time_ns or log.observed_ns).attributes.get("response")
+    return None if text == REDACTED else text
 
 
 def _told(view: View, *keys: str) -> Any:
@@ -75,7 +93,7 @@ def _read_request(view: View, span: Span) -> None:
     span.request_model = span.request_model or view.name("model")
     span.response_id = span.response_id or view.name("gen_ai.response.id", "response_id")
     span.finish_reasons = span.finish_reasons or names_of(view.get("stop_reason"))
-    usage = read_usage(view.attributes, USAGE, exclusive=True)
+    usage = usage_of(view, USAGE, exclusive=True)
     if usage.known:
         span.usage = usage
     milliseconds = number_of(view.get("ttft_ms"))
@@ -87,6 +105,12 @@ def _read_request(view: View, span: Span) -> None:
         fill_input_output(span, None, _told(view, "response.model_output", "model_output", "response"))
 
 
+def _error_type(view: View) -> str:
+    """Return what a step failed of: a type or status where one is told, else the message where it is short."""
+    message = view.text("error")
+    return view.name("error_type", "status_code") or (message if len(message) <= 100 else "")
+
+
 def _read_tool(view: View, span: Span) -> None:
     span.tool_name = span.tool_name or view.name("tool_name", "name")
     span.tool_call_id = span.tool_call_id or view.name("tool_use_id")
@@ -96,8 +120,6 @@ def _read_tool(view: View, span: Span) -> None:
         for key, value in event.attributes.items():
             if span.tool_result is None and key in ("output", "content", "result", "bash_output"):
                 span.tool_result = None if value == REDACTED else view.opened(value)
-    if view.get("success") in (False, "false") and "error.type" not in view.attributes:
-        view.overlay({"error.type": name_of(view.get("error")) or "tool_error"})
 
 
-DIALECT = Dialect("claude_code", matches, read)
+DIALECT = Dialect("claude_code", matches, read, might_match)

@@ -92,7 +92,7 @@ def _pair_calls(messages: list[Message]) -> None:
 def _unrepr(value: Any) -> Any:
     """Return text without the quotes that Python's ``repr`` put around it."""
     if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == "'":
-        found = jsontext.parse_python(f"[{value}]").value
+        found = jsontext.load_python(f"[{value}]")
         return found[0] if isinstance(found, list) and len(found) == 1 else value
     return value
 
@@ -104,7 +104,7 @@ def _repaired(value: Any) -> Any:
     if isinstance(value, list):
         return [_repaired(item) for item in value]
     if isinstance(value, str) and value[:2] in ("{'", "['"):
-        return jsontext.parse_python(value).value
+        return jsontext.load_python(value)
     return _unrepr(value)
 
 

@@ -13,7 +13,7 @@ from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.context import add_metadata
 from spanhouse_server.normalise.dialects import otel
 from spanhouse_server.normalise.dialects.base import Dialect
-from spanhouse_server.normalise.usage import read_usage
+from spanhouse_server.normalise.usage import usage_of
 from spanhouse_server.normalise.values import name_of, number_of
 from spanhouse_server.normalise.view import View
 
@@ -40,15 +40,15 @@ def matches(view: View) -> bool:
     """Tell whether an engine wrote the span."""
     if view.in_any(SCOPES) or "triton" in view.roots:
         return True
-    markers = _MARKERS.intersection(view.attributes)
-    return bool(markers) and (len(markers) > 1 or not markers <= _TGI_MARKERS)
+    markers = view.among(_MARKERS)
+    return len(markers) > 1 or (len(markers) == 1 and markers[0] not in _TGI_MARKERS)
 
 
 def read(view: View, span: Span) -> None:
     """Read everything but what all dialects share."""
     otel.read_identity(view, span)
     span.parameters = otel.read_parameters(view)
-    span.usage = read_usage(view.attributes, otel.USAGE)
+    span.usage = usage_of(view, otel.USAGE)
     is_request = span.usage.known or view.raw.kind == "server" or bool(view.family(_LATENCY))
     span.category = "server" if is_request else "other"
     span.operation = ""
@@ -56,7 +56,7 @@ def read(view: View, span: Span) -> None:
     for key in view.family(_LATENCY):
         if not key.endswith("time_to_first_token"):
             add_metadata(span, key.removeprefix("gen_ai.") + "_s", view.get(key))
-    if not _TGI_MARKERS.isdisjoint(view.attributes):
+    if view.among(_TGI_MARKERS):
         _read_tgi(view, span)
     elif "triton" in view.roots:
         _read_triton(view, span)

@@ -9,15 +9,13 @@ from spanhouse_server.normalise.dialects.base import Dialect, fill_input_output
 from spanhouse_server.normalise.view import View
 
 #: Bare names are common; they are believed only as text or JSON, and only here.
-INPUT_KEYS = ("input.value", "spanhouse.input", "traceloop.entity.input", "input", "inputs", "prompt", "request_data")
+INPUT_KEYS = (
+    *("input.value", "spanhouse.input", "traceloop.entity.input", "langfuse.trace.input"),
+    *("input", "inputs", "prompt", "request_data"),
+)
 OUTPUT_KEYS = (
-    "output.value",
-    "spanhouse.output",
-    "traceloop.entity.output",
-    "output",
-    "outputs",
-    "completion",
-    "response_data",
+    *("output.value", "spanhouse.output", "traceloop.entity.output", "langfuse.trace.output"),
+    *("output", "outputs", "completion", "response_data"),
 )
 
 

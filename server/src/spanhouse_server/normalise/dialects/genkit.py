@@ -7,6 +7,7 @@ from typing import Any
 from spanhouse_server.model.span import Message, Part, Span, Usage
 from spanhouse_server.normalise.context import add_metadata
 from spanhouse_server.normalise.dialects.base import Dialect, embedded_texts, fill_input_output, fold_documents
+from spanhouse_server.normalise.dialects.provider_json import add_usage, read_provider_usage
 from spanhouse_server.normalise.messages import fold_tool_definitions
 from spanhouse_server.normalise.names import OPERATION_OF_CATEGORY, fold_provider, fold_role
 from spanhouse_server.normalise.parts import fold_part, tool_call_part, tool_response_part
@@ -118,6 +119,9 @@ def _read_output(span: Span, result: dict[str, Any]) -> None:
             span.usage = Usage()  # the default of a model that does not count
     custom = result.get("raw") or result.get("custom")
     if isinstance(custom, dict) and span.category == "llm":
+        counts = custom.get("usage")
+        if isinstance(counts, dict):  # the provider's own, which tells cached tokens and reasoning apart
+            add_usage(span, read_provider_usage(counts))
         span.response_id = name_of(custom.get("responseId") or custom.get("id"))
         span.response_model = name_of(custom.get("modelVersion") or custom.get("model"))
 

@@ -74,6 +74,11 @@ def matches(view: View) -> bool:
     return "haystack" in view.roots or view.raw.name in SPANS
 
 
+def might_match(view: View) -> bool:
+    """Return true: the span's name may tell."""
+    return True
+
+
 def read(view: View, span: Span) -> None:
     """Read everything but what all dialects share."""
     span.category, prefix = SPANS.get(view.raw.name, ("other", "haystack.component."))
@@ -249,4 +254,4 @@ def _block(block: dict[str, Any]) -> Part:
     return folded[0] if folded else {"type": "unknown", "content": block}
 
 
-DIALECT = Dialect("haystack", matches, read)
+DIALECT = Dialect("haystack", matches, read, might_match)

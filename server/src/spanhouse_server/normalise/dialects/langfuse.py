@@ -38,13 +38,15 @@ CATEGORIES = {
 }
 #: What the SDK writes on its own observations only; context and prompt it puts on everybody's spans.
 _OWN = frozenset(_OBSERVATION + name for name in ("type", "input", "output", "model.name", "usage_details"))
+#: Observations that may stand for their trace; a model call's or tool's input is never the trace's.
+_STEPS = frozenset({"agent", "other", "workflow"})
 _METADATA = _OBSERVATION + "metadata"
 MAX_TTFT_S = 86_400
 
 
 def matches(view: View) -> bool:
     """Tell whether the span is one of Langfuse's observations."""
-    return view.scope == "langfuse-sdk" or ("langfuse" in view.roots and not _OWN.isdisjoint(view.attributes))
+    return view.scope == "langfuse-sdk" or bool(view.among(_OWN))
 
 
 def read(view: View, span: Span) -> None:
@@ -59,17 +61,25 @@ def read(view: View, span: Span) -> None:
     if isinstance(details, dict):
         usage = read_details(details)
         span.usage = usage if usage.known else span.usage
-    result = view.json(_OBSERVATION + "output")
+    result = _side(view, span, "output")
     _read_model(view, span, bool(result))
     _read_cost(view, span)
     _read_ttft(view, span)
-    given = view.json(_OBSERVATION + "input")
+    given = _side(view, span, "input")
     _read_content(span, _arguments(given), result)
     finish = unquoted(view.get(_METADATA + ".finish_reason"))
     span.finish_reasons = span.finish_reasons or (names_of(finish) if finish is not None else [])
     _read_metadata(view, span)
     if level == "ERROR" and view.raw.status_code == "unset":
         view.overlay({"error.type": "unknown"})
+
+
+def _side(view: View, span: Span, side: str) -> Any:
+    """Return an observation's input or output; of a step without its own, what it says of the whole trace."""
+    value = view.json(_OBSERVATION + side)
+    if value in (None, "") and span.category in _STEPS:
+        return unquoted(view.json(f"langfuse.trace.{side}"))
+    return value
 
 
 def _read_model(view: View, span: Span, answered: bool) -> None:

@@ -20,7 +20,7 @@ from spanhouse_server.normalise.dialects.provider_json import (
     read_request,
 )
 from spanhouse_server.normalise.names import OPERATION_OF_CATEGORY, fold_provider
-from spanhouse_server.normalise.usage import read_usage
+from spanhouse_server.normalise.usage import usage_of
 from spanhouse_server.normalise.values import name_of, names_of
 from spanhouse_server.normalise.view import View
 
@@ -69,7 +69,7 @@ def read(view: View, span: Span) -> None:
 
 
 def _read_usage(view: View, span: Span) -> None:
-    span.usage = read_usage(view.attributes, otel.USAGE)
+    span.usage = usage_of(view, otel.USAGE)
     counts = view.json("langsmith.metadata.usage_metadata")
     if not isinstance(counts, dict):
         counts = {

@@ -56,7 +56,7 @@ def matches(view: View) -> bool:
     """Tell whether LiteLLM wrote the span."""
     if view.in_scope("litellm") or "litellm" in view.roots:
         return True
-    return not _MARKERS.isdisjoint(view.attributes)
+    return bool(view.among(_MARKERS))
 
 
 def read(view: View, span: Span) -> None:

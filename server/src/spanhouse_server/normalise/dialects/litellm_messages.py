@@ -17,7 +17,8 @@ _REQUEST_KEYS = ("messages", "input", "contents", "prompt")
 
 def read_messages(view: View, span: Span) -> None:
     """Read again the messages that keep tool calls and their answers beside their parts."""
-    given = view.json("gen_ai.input.messages")
+    raw = view.get("gen_ai.input.messages")
+    given = None if isinstance(raw, str) and "tool_call" not in raw else view.opened(raw)
     if isinstance(given, list) and any(isinstance(item, dict) and _BESIDE & item.keys() for item in given):
         span.input_messages = [
             message for item in given if isinstance(item, dict) for message in fold_messages([_joined(item)], "user")

@@ -13,10 +13,10 @@ from spanhouse_server.normalise.dialects import otel
 from spanhouse_server.normalise.dialects.base import Dialect, fill_input_output
 from spanhouse_server.normalise.messages import fold_messages, fold_tool_calls, text_message
 from spanhouse_server.normalise.parts import tool_call_part, tool_response_part
-from spanhouse_server.normalise.values import name_of, names_of, seconds_to_ns
+from spanhouse_server.normalise.values import name_of, names_of, seconds_to_ns, unquoted
 from spanhouse_server.normalise.view import View
 
-#: By span name. ``llm_node`` is the agent's step around the request that counts.
+#: By span name. ``llm_node`` is the agent's step around the request that counts, ``llm_request_run`` one attempt at it.
 CATEGORIES = {
     "agent_session": "workflow",
     "agent_turn": "agent",
@@ -27,6 +27,7 @@ CATEGORIES = {
     "llm_fallback_adapter": "workflow",
     "llm_node": "workflow",
     "llm_request": "llm",
+    "llm_request_run": "other",
     "realtime_inference": "llm",
     "session_start": "workflow",
     "start_agent_activity": "workflow",
@@ -47,6 +48,8 @@ def read(view: View, span: Span) -> None:
     span.category = CATEGORIES.get(view.raw.name, span.category)
     if span.category == "llm" and not span.operation:
         span.operation = "chat"
+    elif span.category == "other":
+        span.operation = ""
     span.agent_name = span.agent_name or view.name("lk.agent_name", "lk.agent_label")
     if span.category == "tool":
         _read_tool(view, span)
@@ -72,6 +75,7 @@ def _read_tool(view: View, span: Span) -> None:
     span.operation = "execute_tool"
     span.tool_name = span.tool_name or view.name("lk.function_tool.name")
     span.tool_call_id = span.tool_call_id or view.name("lk.function_tool.id")
+    span.tool_result = unquoted(span.tool_result)
     fill_input_output(span, _own(view, "function_tool.arguments"), _own(view, "function_tool.output"))
     if view.get("lk.function_tool.is_error") is True and "error.type" not in view.attributes:
         view.overlay({"error.type": "tool_error"})

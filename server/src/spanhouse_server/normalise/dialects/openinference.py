@@ -19,7 +19,7 @@ from spanhouse_server.normalise.dialects.openinference_messages import (
 from spanhouse_server.normalise.messages import fold_tool_calls, text_message
 from spanhouse_server.normalise.names import fold_provider
 from spanhouse_server.normalise.parts import fold_parts
-from spanhouse_server.normalise.usage import UsageKeys, read_usage
+from spanhouse_server.normalise.usage import UsageKeys, usage_of
 from spanhouse_server.normalise.values import name_of, names_of, number_of, text_of
 from spanhouse_server.normalise.view import View, indexed
 
@@ -70,7 +70,7 @@ def read(view: View, span: Span) -> None:
     span.category = CATEGORIES.get(kind, "other")
     span.operation = OPERATIONS.get(kind, "")
     llm = view.groups("llm")
-    span.usage = read_usage(view.attributes, USAGE)
+    span.usage = usage_of(view, USAGE)
     _read_model(view, span)
     _read_cost(view, span)
     span.finish_reasons = names_of(view.get("llm.finish_reason"))

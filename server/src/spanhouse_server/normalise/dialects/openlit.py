@@ -32,6 +32,7 @@ CATEGORIES = {
 }
 #: What a vector database did when it looked something up.
 _LOOKUPS = frozenset({"FETCH", "GET", "PEEK", "QUERY", "SEARCH", "SELECT"})
+_SDK_KEYS = frozenset({"telemetry.sdk.name", "gen_ai.sdk.version"})
 _TTFT = ("gen_ai.server.time_to_first_token", "gen_ai.server.time_per_output_token")
 _CACHE = ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens")
 _COST = "gen_ai.usage.cost"
@@ -47,6 +48,11 @@ def matches(view: View) -> bool:
         return True
     get = view.get
     return get("telemetry.sdk.name") == "openlit" or ("gen_ai" in view.roots and get("gen_ai.sdk.version") is not None)
+
+
+def might_match(view: View) -> bool:
+    """Tell by scope and keys whether OpenLIT may have written the span."""
+    return view.in_scope("openlit") or bool(view.among(_SDK_KEYS))
 
 
 def read(view: View, span: Span) -> None:
@@ -145,4 +151,4 @@ def _flat(parts: list[Part]) -> list[Part]:
     return flat
 
 
-DIALECT = Dialect("openlit", matches, read)
+DIALECT = Dialect("openlit", matches, read, might_match)

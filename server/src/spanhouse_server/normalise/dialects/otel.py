@@ -13,7 +13,7 @@ from spanhouse_server.normalise.dialects.base import Dialect, fold_documents
 from spanhouse_server.normalise.dialects.otel_content import overlay_details, read_content
 from spanhouse_server.normalise.messages import fold_tool_definitions, text_message
 from spanhouse_server.normalise.names import CATEGORY_OF_OPERATION, fold_operation, fold_provider
-from spanhouse_server.normalise.usage import UsageKeys, read_usage
+from spanhouse_server.normalise.usage import UsageKeys, usage_of
 from spanhouse_server.normalise.values import names_of
 from spanhouse_server.normalise.view import View
 
@@ -50,6 +50,10 @@ USAGE = UsageKeys(
 #: Scopes whose ``input_tokens`` leave cached ones out, against the conventions.
 EXCLUSIVE_SCOPES = ("openlit.instrumentation.anthropic",)
 
+_IDENTITY_KEYS = (
+    *("gen_ai.operation.name", "llm.request.type", "gen_ai.provider.name", "gen_ai.system"),
+    *("gen_ai.request.model", "gen_ai.response.model", "gen_ai.response.id", "gen_ai.agent.name"),
+)
 _REQUEST = "gen_ai.request."
 _NOT_PARAMETERS = frozenset({"gen_ai.request.model", "gen_ai.request.id"})
 _OTHER_PARAMETERS = {
@@ -103,18 +107,23 @@ def matches(view: View) -> bool:
     return any(event.name.startswith("gen_ai.") for event in view.raw.events)
 
 
+def might_match(view: View) -> bool:
+    """Return true: an event or a log record may tell."""
+    return True
+
+
 def read(view: View, span: Span) -> None:
     """Read everything but what all dialects share."""
     overlay_details(view)
     read_identity(view, span)
     span.parameters = read_parameters(view)
-    span.usage = read_usage(view.attributes, USAGE, exclusive=view.scope in EXCLUSIVE_SCOPES)
+    span.usage = usage_of(view, USAGE, exclusive=view.scope in EXCLUSIVE_SCOPES)
     for key in _FINISH_KEYS:
         if not span.finish_reasons:
             span.finish_reasons = names_of(view.get(key))
     read_tool(view, span)
     read_content(view, span)
-    if span.category in ("retriever", "reranker") or not _FOUND_KEYS.isdisjoint(view.attributes):
+    if span.category in ("retriever", "reranker") or view.among(_FOUND_KEYS):
         read_retrieval(view, span)
     if not span.finish_reasons:
         reasons = [message["finish_reason"] for message in span.output_messages if message.get("finish_reason")]
@@ -123,16 +132,15 @@ def read(view: View, span: Span) -> None:
 
 def read_identity(view: View, span: Span) -> None:
     """Read operation, category, provider, models and agent."""
-    span.operation = fold_operation(view.name("gen_ai.operation.name", "llm.request.type"))
+    operation, older, provider, system, asked, served, span.response_id, span.agent_name = view.names(_IDENTITY_KEYS)
+    span.operation = fold_operation(operation or older)
     if not span.operation:
         first_word = view.raw.name.partition(" ")[0]
         span.operation = first_word if first_word in CATEGORY_OF_OPERATION else ""
     span.category = CATEGORY_OF_OPERATION.get(span.operation) or _guess_category(view, span.operation)
-    span.provider = fold_provider(view.name("gen_ai.provider.name")) or fold_provider(view.name("gen_ai.system"))
-    span.request_model = view.name("gen_ai.request.model")
-    span.response_model = view.name("gen_ai.response.model")
-    span.response_id = view.name("gen_ai.response.id")
-    span.agent_name = view.name("gen_ai.agent.name")
+    span.provider = fold_provider(provider) or fold_provider(system)
+    span.request_model = asked
+    span.response_model = served
 
 
 def _guess_category(view: View, operation: str) -> str:
@@ -158,14 +166,14 @@ def read_parameters(view: View) -> dict[str, Any]:
     for key in view.family(_REQUEST):
         if key not in _NOT_PARAMETERS:
             parameters[key[len(_REQUEST) :]] = view.json(key)
-    for key in _OTHER_PARAMETER_KEYS.intersection(view.attributes):
+    for key in view.among(_OTHER_PARAMETER_KEYS):
         parameters[_OTHER_PARAMETERS[key]] = view.attributes[key]
     return parameters
 
 
 def read_tool(view: View, span: Span) -> None:
     """Read the tool of an ``execute_tool`` span and the tools offered to a model."""
-    if _TOOL_KEYS.isdisjoint(view.attributes):
+    if not view.among(_TOOL_KEYS):
         return
     span.tool_name = view.name("gen_ai.tool.name")
     span.tool_call_id = view.name("gen_ai.tool.call.id")
@@ -190,4 +198,4 @@ def read_retrieval(view: View, span: Span) -> None:
         span.input_messages = [text_message("user", query)]
 
 
-DIALECT = Dialect("otel", matches, read)
+DIALECT = Dialect("otel", matches, read, might_match)

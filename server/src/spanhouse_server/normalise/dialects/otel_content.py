@@ -34,16 +34,19 @@ MESSAGE_ROLES = {
 }
 PROMPT = "gen_ai.content.prompt"
 COMPLETION = "gen_ai.content.completion"
+#: Claude Code's own, on the span of an interaction.
+ANSWER = "claude_code.assistant_response"
+_CLAUDE_CODE = "com.anthropic.claude_code.events"
 #: Log events that say something about their span.
-LOG_EVENTS = frozenset({DETAILS, EXCEPTION, PROMPT, COMPLETION, *MESSAGE_ROLES})
+LOG_EVENTS = frozenset({DETAILS, EXCEPTION, PROMPT, COMPLETION, ANSWER, *MESSAGE_ROLES})
 
 
 def log_event_name(log: RawLog) -> str:
-    """Return the event's name, from the field of today or the attribute of old."""
-    if log.event_name:
-        return log.event_name
-    name = log.attributes.get("event.name")
-    return name if isinstance(name, str) else ""
+    """Return the event's name, from the field of today or the attribute of old; Claude Code's with its prefix."""
+    name = log.event_name or log.attributes.get("event.name")
+    if not isinstance(name, str):
+        return ""
+    return "claude_code." + name if log.scope.name == _CLAUDE_CODE and "." not in name else name
 
 
 def overlay_details(view: View) -> None:

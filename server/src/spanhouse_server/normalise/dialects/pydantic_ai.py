@@ -15,7 +15,7 @@ from spanhouse_server.normalise.dialects import otel
 from spanhouse_server.normalise.dialects.base import Dialect, answers, embedded_texts
 from spanhouse_server.normalise.dialects.otel_content import MESSAGE_ROLES
 from spanhouse_server.normalise.messages import fold_message, fold_messages, text_message
-from spanhouse_server.normalise.usage import UsageKeys, read_usage
+from spanhouse_server.normalise.usage import UsageKeys, usage_of
 from spanhouse_server.normalise.values import number_of, text_of, unquoted
 from spanhouse_server.normalise.view import View
 
@@ -75,7 +75,7 @@ def _read_agent(view: View, span: Span) -> None:
     span.agent_name = span.agent_name or view.name("agent_name")
     span.request_model = span.request_model or view.name("model_name")
     if not span.usage.known:
-        span.usage = read_usage(view.attributes, SUMMED_USAGE)
+        span.usage = usage_of(view, SUMMED_USAGE)
     said = view.json("pydantic_ai.all_messages")
     if said is None:
         _read_event_list(view, span, view.json("all_messages_events"))

@@ -16,6 +16,8 @@ from spanhouse_server.normalise.view import View
 
 NAME = "strands-agents"
 CYCLE = "execute_event_loop_cycle"
+_SCOPES = frozenset({"strands", NAME})
+_SYSTEM_KEYS = frozenset({"gen_ai.system", "gen_ai.provider.name"})
 _TTFT = "gen_ai.server.time_to_first_token"
 _INPUT = "gen_ai.input.messages"
 _TOOL_MESSAGE = "gen_ai.tool.message"
@@ -24,9 +26,13 @@ _MAX_TTFT_MS = 86_400_000
 
 def matches(view: View) -> bool:
     """Tell whether Strands wrote the span."""
-    if view.in_scope("strands") or view.in_scope(NAME):
-        return True
-    return "gen_ai" in view.roots and NAME in (view.get("gen_ai.system"), view.get("gen_ai.provider.name"))
+    get = view.get
+    return get("gen_ai.provider.name") == NAME or get("gen_ai.system") == NAME or view.in_any(_SCOPES)
+
+
+def might_match(view: View) -> bool:
+    """Tell by scope and keys whether Strands may have written the span."""
+    return view.in_any(_SCOPES) or bool(view.among(_SYSTEM_KEYS))
 
 
 def read(view: View, span: Span) -> None:
@@ -87,4 +93,4 @@ def _read_ttft(view: View, span: Span) -> None:
         span.ttft_ns, span.ttft_source = round(milliseconds * 1e6), "client_chunk"
 
 
-DIALECT = Dialect("strands", matches, read)
+DIALECT = Dialect("strands", matches, read, might_match)

@@ -21,6 +21,11 @@ def matches(view: View) -> bool:
     return "ai" in view.roots and bool(view.family(CONTEXT))
 
 
+def might_match(view: View) -> bool:
+    """Tell by scope and keys whether the AI SDK may have written the span."""
+    return view.scope == "gen_ai" or "gen_ai.operation.name" in view.attributes or bool(view.family(CONTEXT))
+
+
 def read(view: View, span: Span) -> None:
     """Read the GenAI attributes; a tool's textual result comes in JSON quotes."""
     otel.read(view, span)
@@ -33,4 +38,4 @@ def read(view: View, span: Span) -> None:
         )
 
 
-DIALECT = Dialect("vercel_ai", matches, read)
+DIALECT = Dialect("vercel_ai", matches, read, might_match)

@@ -54,6 +54,11 @@ def matches(view: View) -> bool:
     return "operation" in view.roots and view.text("operation.name").startswith("ai.")
 
 
+def might_match(view: View) -> bool:
+    """Tell by scope and keys whether the SDK may have written the span."""
+    return view.scope == "ai" or "ai.operationId" in view.attributes or "operation.name" in view.attributes
+
+
 def read(view: View, span: Span) -> None:
     """Read everything but what all dialects share."""
     operation = view.name("ai.operationId") or view.text("operation.name").partition(" ")[0]
@@ -266,4 +271,4 @@ def _media(part: dict[str, Any]) -> Part:
     return media
 
 
-DIALECT = Dialect("vercel_ai_legacy", matches, read)
+DIALECT = Dialect("vercel_ai_legacy", matches, read, might_match)
