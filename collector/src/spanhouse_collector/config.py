@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from spanhouse_collector.errors import ConfigError
 
 ENV_PREFIX = "SPANHOUSE_"
 MIN_KEY_CHARACTERS = 16
+_ORIGIN = re.compile(r"https?://[^/\s*,?#@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,25 @@ PROXY_SETTINGS = (
         "Hosts that a Spanhouse-Target-Url header may name, by commas; *.example.com for all below.",
     ),
     Setting(
+        "allowed_origins",
+        "str",
+        "",
+        "origins",
+        "Web origins (https://app.example.com) whose pages may use the proxy, by commas.",
+    ),
+    Setting(
         "proxy_include_usage",
         "bool",
         False,
         "true|false",
         "Ask for usage on chat streams that would carry none, and withhold the extra event from the client.",
+    ),
+    Setting(
+        "proxy_egress",
+        "str",
+        "",
+        "URL",
+        "Proxy to reach upstreams through, http://host:3128; `environment` takes HTTPS_PROXY and NO_PROXY. Names are then resolved there.",
     ),
     Setting("proxy_policy", "str", "", "file", "Policy file (TOML or JSON): cache, limits, pools, prices, defaults."),
     Setting(
@@ -113,6 +129,15 @@ class Settings:
         return parse_upstreams(self.proxy_upstreams)
 
     @property
+    def origins(self) -> list[str]:
+        """Return the web origins whose pages may call; raise ``ConfigError`` for what is none."""
+        origins = [origin.strip().lower().rstrip("/") for origin in self.allowed_origins.split(",") if origin.strip()]
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ConfigError(f"{origin!r} is no web origin", "write https://app.example.com, with a port if any")
+        return origins
+
+    @property
     def target_hosts(self) -> list[str]:
         """Return the hosts that may be named as targets."""
         return [host.strip() for host in self.proxy_target_hosts.split(",") if host.strip()]
@@ -136,6 +161,7 @@ def load(flags: Mapping[str, Any] | None = None, env: Mapping[str, str] | None =
     if settings.proxy_key and len(settings.proxy_key) < MIN_KEY_CHARACTERS:
         raise ConfigError(f"SPANHOUSE_PROXY_KEY is shorter than {MIN_KEY_CHARACTERS} characters")
     settings.upstreams  # noqa: B018 - read here so that a mistake is told at the start
+    settings.origins  # noqa: B018
     return settings
 
 

@@ -6,6 +6,8 @@ stable and machine readable, ``http_status`` is what a client of the proxy gets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class CollectorError(Exception):
     """The root: an unexpected fault inside the collector."""
@@ -26,11 +28,15 @@ class ConfigError(CollectorError):
 
 
 class Refused(CollectorError):
-    """The proxy does not pass this call on; no upstream was asked. ``headers`` go with the answer."""
+    """The proxy does not pass this call on; no upstream was asked.
+
+    ``headers`` go with the answer; ``body`` is the answer's JSON where it has to be another than usual.
+    """
 
     code = "bad_request"
     http_status = 400
     headers: tuple[tuple[str, str], ...] = ()
+    body: Mapping[str, object] | None = None
 
 
 class Unauthenticated(Refused):
@@ -44,6 +50,13 @@ class ForbiddenTarget(Refused):
     """The upstream's address is one the proxy must not reach, or the operator did not allow the host."""
 
     code = "forbidden_target"
+    http_status = 403
+
+
+class ForeignPage(Refused):
+    """A web page elsewhere made a browser send the call, or it goes by a name that is not this machine's."""
+
+    code = "foreign_page"
     http_status = 403
 
 

@@ -21,15 +21,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from spanhouse_collector.config import parse_upstreams
 from spanhouse_collector.errors import CollectorError, Refused, Undeliverable
 from spanhouse_collector.errors import Unauthenticated as ProxyUnauthenticated
+from spanhouse_collector.parse.contract import CallContext
+from spanhouse_collector.policy.budgets import UsedBudget
 from spanhouse_collector.policy.engine import policy_for
+from spanhouse_collector.policy.pool_pages import PoolPages
 from spanhouse_collector.proxy.alone import secret_of
 from spanhouse_collector.proxy.app import Proxy, ProxyOptions
+from spanhouse_collector.proxy.browsers import PageGuard
 from spanhouse_collector.proxy.metrics import ProxyMetrics
 from spanhouse_collector.proxy.process import RecorderSetup
 from spanhouse_collector.proxy.serving import RelayProtocol
 from spanhouse_collector.proxy.tunnel import bind
 from spanhouse_server import __version__
 from spanhouse_server.config import MIB, Settings
+from spanhouse_server.derive.budgets.callers import Caller
+from spanhouse_server.derive.budgets.guard import BudgetGuard
 from spanhouse_server.errors import ConfigError, SpanhouseError, Unavailable
 from spanhouse_server.receive import Receiver
 from spanhouse_server.receive.receiver import PROTOBUF
@@ -100,29 +106,73 @@ class ProjectGate:
         return answer
 
 
+class GuardedBudgets:
+    """The server's enforced budgets, as the proxy asks about them."""
+
+    def __init__(self, guard: BudgetGuard) -> None:
+        self._guard = guard
+
+    def watches(self, project: str) -> bool:
+        """Tell whether any budget of a project is enforced."""
+        return self._guard.watches(project)
+
+    def used_up(self, project: str, context: CallContext, key_id: str) -> UsedBudget | None:
+        """Return a budget that is used up for a caller, nothing when none is."""
+        caller = Caller(
+            project,
+            user_id=context.user_id,
+            session_id=context.session_id,
+            environment=context.environment,
+            prompt_name=context.prompt_name,
+            prompt_version=context.prompt_version,
+            tags=context.tags,
+            metadata={**context.properties, "key_id": key_id},
+        )
+        used = self._guard.used_up(caller)
+        return used and UsedBudget(used.name, used.value, used.limit_usd, used.used_usd, used.until_s)
+
+
 class ProxyMount:
     """The proxy of one server."""
 
-    def __init__(self, settings: Settings, receiver: Receiver, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        receiver: Receiver,
+        registry: CollectorRegistry,
+        budgets: BudgetGuard | None = None,
+        is_admin: Callable[[str | None], bool] = lambda secret: False,
+    ) -> None:
+        """``budgets`` tells which enforced budgets are used up; without it none are enforced.
+
+        ``is_admin`` tells whether a key is the operator's.
+        """
         folder = Path(settings.data_dir).resolve() / "proxy"
         setup = RecorderSetup(
             queue_path=folder / "queue.db",
             queue_max_bytes=int(settings.proxy_queue_mb) * MIB,
             resource={"service.name": "spanhouse-proxy", "service.version": __version__},
             deliver=self._deliver,
+            lazy=True,
         )
         try:
             options = ProxyOptions(
                 upstreams=parse_upstreams(settings.proxy_upstreams),
                 target_hosts=[host.strip() for host in settings.proxy_target_hosts.split(",") if host.strip()],
                 include_usage=bool(settings.proxy_include_usage),
+                egress=settings.proxy_egress,
+                page_guard=None if settings.keys_required else PageGuard(settings.origins),
             )
-            options, policy = policy_for(options, settings.proxy_policy, folder, settings.proxy_master_key)
+            options, policy = policy_for(
+                options, settings.proxy_policy, folder, settings.proxy_master_key, budgets and GuardedBudgets(budgets)
+            )
             gate = ProjectGate(receiver, settings.keys_required)
-            self.proxy = Proxy(options, setup, gate, ProxyMetrics(registry), policy)
+            pages = PoolPages(policy.pools, self._check_operator)
+            self.proxy = Proxy(options, setup, gate, ProxyMetrics(registry), policy, pages)
         except CollectorError as error:
             raise ConfigError(error.message, error.hint) from None
         self._receiver = receiver
+        self._is_admin = is_admin
 
     def uvicorn_options(self) -> dict[str, Any]:
         """Return what the listener needs so that answers pass unchanged.
@@ -149,6 +199,10 @@ class ProxyMount:
     async def stop(self) -> None:
         """Keep what is recorded and stop."""
         await self.proxy.stop()
+
+    def _check_operator(self, own: Mapping[str, str]) -> None:
+        if not self._is_admin(secret_of(own) or None):
+            raise ProxyUnauthenticated("this needs the admin key", "send it as `Spanhouse-Auth: Bearer <key>`")
 
     async def _deliver(self, project: str, spans: int, body: bytes) -> None:
         """Take spans of the recorder into the spool; raise ``Undeliverable``."""

@@ -53,6 +53,10 @@ _ENDINGS: tuple[tuple[str, Endpoint], ...] = (
     ("/v2/embed", Endpoint("cohere_embed", "embedding", "embeddings")),
     ("/v1/embed", Endpoint("cohere_embed", "embedding", "embeddings")),
     ("/v2/chat", Endpoint("cohere_chat", "llm", "chat")),
+    ("/v1/chat", Endpoint("cohere_chat_v1", "llm", "chat")),
+    ("/v1/generate", Endpoint("cohere_generate", "llm", "text_completion")),
+    ("/generate_stream", Endpoint("engine_generate", "llm", "text_completion", streams=True)),
+    ("/generate", Endpoint("engine_generate", "llm", "text_completion")),
 )
 _GOOGLE = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]+):([A-Za-z]+)\Z")
 _GOOGLE_METHODS = {
@@ -61,6 +65,7 @@ _GOOGLE_METHODS = {
     "embedContent": ("gemini_embed", "embedding", "embeddings", False),
     "batchEmbedContents": ("gemini_embed", "embedding", "embeddings", False),
 }
+_LIVE = re.compile(r"[./]BidiGenerateContent(?:Constrained)?\Z")
 _VERTEX_PUBLISHER = re.compile(r"/publishers/([^/]+)/models/([^/:]+):(rawPredict|streamRawPredict)\Z")
 _PUBLISHERS = {"anthropic": Endpoint("anthropic", "llm", "chat"), "mistralai": _CHAT}
 _BEDROCK = re.compile(r"/model/(.+)/(converse|converse-stream|invoke|invoke-with-response-stream)\Z")
@@ -79,6 +84,8 @@ def find(provider: str, method: str, path: str, query: str, websocket: bool = Fa
         return _bedrock(unquote(bedrock.group(1)), bedrock.group(2))
     if ":" in path.rpartition("/")[2]:
         return _google(path)
+    if not path and provider == "tgi":  # the root of TGI takes either kind of request
+        return Endpoint("engine_generate", "llm", "text_completion")
     if path.endswith("/messages") and "/threads/" not in path:
         return Endpoint("anthropic", "llm", "chat")
     for ending, endpoint in _ENDINGS:
@@ -98,10 +105,18 @@ def _google(path: str) -> Endpoint:
         streams = True if published.group(3) == "streamRawPredict" else None
         return Endpoint(base.api, base.kind, base.operation, model, streams) if base.api else UNKNOWN
     found = _GOOGLE.search(path)
+    if found is not None and found.group(2) == "predict":
+        return _predict(unquote(found.group(1)))
     if found is None or found.group(2) not in _GOOGLE_METHODS:
         return UNKNOWN
     api, kind, operation, streams = _GOOGLE_METHODS[found.group(2)]
     return Endpoint(api, kind, operation, unquote(found.group(1)), streams)
+
+
+def _predict(model: str) -> Endpoint:
+    if "embedding" in model or "gecko" in model:
+        return Endpoint("predict", "embedding", "embeddings", model)
+    return Endpoint("predict", "llm", "generate_content", model)
 
 
 def _bedrock(model: str, action: str) -> Endpoint:
@@ -122,4 +137,6 @@ def _websocket(path: str, query: str) -> Endpoint:
         asked = parse_qs(query)
         model = (asked.get("model") or asked.get("deployment") or [""])[0]
         return Endpoint("realtime", "llm", "chat", model, True)
+    if _LIVE.search(path):
+        return Endpoint("gemini_live", "llm", "generate_content", streams=True)
     return UNKNOWN

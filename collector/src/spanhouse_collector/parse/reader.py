@@ -21,20 +21,36 @@ from spanhouse_collector.parse.contract import (
 from spanhouse_collector.parse.endpoints import find
 from spanhouse_collector.parse.eventstream import EventStream
 from spanhouse_collector.parse.framing import ArrayItems, Discard, Document, Framer, Lines, ServerSentEvents
+from spanhouse_collector.parse.gemini_live import GeminiLiveSocket
 from spanhouse_collector.parse.held import HeldRequest
 from spanhouse_collector.parse.inflate import Inflate
 from spanhouse_collector.parse.jsontext import MISSING, loads, loads_cut
 from spanhouse_collector.parse.multipart import Form, boundary_of
 from spanhouse_collector.parse.sessions import identify
-from spanhouse_collector.parse.sockets import SOCKETS, Socket
+from spanhouse_collector.parse.sockets import RealtimeSocket, ResponsesSocket, Socket
 from spanhouse_collector.parse.squeeze import Gather
 
 #: As many bytes tell an event stream from a JSON text.
 _SNIFF_BYTES = 6
 _SSE_BEGINNINGS = (b"data:", b"event:", b"id:", b"retry:", b":")
+#: The ``error_type`` of calls during which the proxy died.
+PROXY_ENDED = "proxy_ended"
 _FIELD_BYTES = 64 * 1024
 _MAX_FIELDS = 64
-_LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines")
+_LINE_TYPES = (
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/json-lines",
+    "application/stream+json",
+)
+#: APIs that stream lines of JSON whatever the content type says.
+_LINE_APIS = ("cohere_chat_v1", "cohere_generate")
+SOCKETS: dict[str, type[Socket]] = {
+    "gemini_live": GeminiLiveSocket,
+    "realtime": RealtimeSocket,
+    "responses_socket": ResponsesSocket,
+}
 _PAYLOAD_TYPES = ("audio/", "image/", "video/")
 #: Response headers worth keeping: they tell one upstream answer from another and why it was late.
 KEPT_HEADERS = frozenset(
@@ -145,7 +161,9 @@ class CallReader:
             if self._socket.cut:
                 self._cut.add("response")
             record.turns = self.take_turns()
-        if end.outcome == "client_disconnected" and self._was_whole(record.reading):
+        # A client that hangs up on the end mark, and a proxy that died between that and the stream's last byte.
+        cut_late = end.outcome == "client_disconnected" or end.error_type == PROXY_ENDED
+        if cut_late and self._was_whole(record.reading):
             record.end = replace(end, outcome="complete", error_type="", error_message="")
         self._guard(identify, self.start, record.reading)
         for inflate in (self._request_inflate, self._response_inflate):
@@ -234,6 +252,8 @@ class CallReader:
             return Lines(limit_bytes)
         if begun.startswith(_SSE_BEGINNINGS):
             return ServerSentEvents(limit_bytes)
+        if begun[:1] == b"{" and api in _LINE_APIS and self._api is not None and self._api.reading.streaming:
+            return Lines(limit_bytes)
         if begun[:1] == b"[" and api == "gemini" and self._endpoint.streams:
             return ArrayItems(limit_bytes)
         if self._content_type == "text/event-stream" and begun[:1] != b"{":

@@ -1,4 +1,4 @@
-"""Answers over WebSocket: OpenAI's Responses (as Codex uses it) and Realtime, many to a connection."""
+"""Answers over WebSocket, many to a connection: what all have in common, and OpenAI's Responses and Realtime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_WAITING = 256
 _AUDIO_APPEND = b"input_audio_buffer.append"
 
 
-class _Open:
+class OpenTurn:
     """An answer that has begun (or was asked for) and has not ended."""
 
     def __init__(self, api: Api, started_ns: int) -> None:
@@ -65,7 +65,7 @@ class Socket:
     def finish(self, at_ns: int) -> None:
         """End the turns that are still open."""
 
-    def close(self, turn: _Open, at_ns: int, complete: bool) -> None:
+    def close(self, turn: OpenTurn, at_ns: int, complete: bool) -> None:
         """Make a turn of an answer that ended."""
         turn.api.finish()
         self.cut = self.cut or turn.api.response_cut
@@ -88,8 +88,8 @@ class ResponsesSocket(Socket):
 
     def __init__(self, endpoint: Endpoint, limits: Limits) -> None:
         super().__init__(endpoint, limits)
-        self._asked: dict[str, deque[_Open]] = {}
-        self._open: dict[str, _Open] = {}
+        self._asked: dict[str, deque[OpenTurn]] = {}
+        self._open: dict[str, OpenTurn] = {}
 
     def from_client(self, body: dict[str, Any], at_ns: int) -> None:
         """Take a request; requests of one lane are answered in order."""
@@ -102,7 +102,7 @@ class ResponsesSocket(Socket):
         if lane in self._asked or len(self._asked) < _MAX_LANES:
             waiting = self._asked.setdefault(lane, deque())
             if len(waiting) < _MAX_WAITING:
-                waiting.append(_Open(api, at_ns))
+                waiting.append(OpenTurn(api, at_ns))
 
     def from_server(self, body: dict[str, Any], at_ns: int) -> None:
         """Hand an event to the answer it belongs to."""
@@ -120,7 +120,7 @@ class ResponsesSocket(Socket):
             elif kind == "error" or len(self._open) >= _MAX_LANES:
                 return
             else:
-                turn = _Open(Responses(self.endpoint, self.limits), at_ns)
+                turn = OpenTurn(Responses(self.endpoint, self.limits), at_ns)
             self._open[lane] = turn
         turn.api.event("", body, at_ns)
         if kind in TERMINAL or kind == "error":
@@ -143,7 +143,7 @@ class RealtimeSocket(Socket):
         self._session: dict[str, Any] = {}
         self._items: dict[str, Message] = {}
         self._asked: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MAX_WAITING)
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, OpenTurn] = {}
 
     def from_client(self, body: dict[str, Any], at_ns: int) -> None:
         """Note when an answer was asked for, and the settings it was asked with."""
@@ -184,7 +184,7 @@ class RealtimeSocket(Socket):
 
     def _begin(self, response: dict[str, Any], at_ns: int) -> None:
         asked_ns, given = self._asked.popleft() if self._asked else (at_ns, {})
-        turn = _Open(Api(self.endpoint, self.limits), asked_ns)
+        turn = OpenTurn(Api(self.endpoint, self.limits), asked_ns)
         reading = turn.api.reading
         settings = {**self._session, **{key: value for key, value in given.items() if value is not None}}
         reading.request_model = name_of(self._session.get("model")) or self.endpoint.model
@@ -240,6 +240,3 @@ def _realtime_message(item: dict[str, Any]) -> Message:
         else:
             parts += parts_of([block])
     return message(item.get("role") or "assistant", parts)
-
-
-SOCKETS: dict[str, type[Socket]] = {"responses_socket": ResponsesSocket, "realtime": RealtimeSocket}

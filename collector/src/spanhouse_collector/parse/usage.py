@@ -7,7 +7,7 @@ to it here; what it counts within stays within. Nothing is estimated: an absent 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -128,18 +128,22 @@ def anthropic(served: Mapping[str, Any]) -> Usage:
 
 
 def gemini(served: Mapping[str, Any]) -> Usage:
-    """Read Gemini's usage: thoughts stand beside the candidates, tool-use prompts beside the prompt."""
+    """Read Gemini's usage: thoughts stand beside the candidates, tool-use prompts beside the prompt.
+
+    The Live API calls the candidates the response.
+    """
     thoughts = _first(served, "thoughtsTokenCount")
-    output = _plus(_first(served, "candidatesTokenCount"), thoughts)
+    output = _plus(_first(served, "candidatesTokenCount", "responseTokenCount"), thoughts)
+    made = served.get("candidatesTokensDetails") or served.get("responseTokensDetails")
     return Usage(
         input_tokens=_plus(_first(served, "promptTokenCount"), _first(served, "toolUsePromptTokenCount")),
         output_tokens=thoughts if output is None else output,
         cache_read_tokens=_first(served, "cachedContentTokenCount"),
         reasoning_tokens=thoughts,
         audio_input_tokens=_modality(served.get("promptTokensDetails"), "AUDIO"),
-        audio_output_tokens=_modality(served.get("candidatesTokensDetails"), "AUDIO"),
+        audio_output_tokens=_modality(made, "AUDIO"),
         image_input_tokens=_modality(served.get("promptTokensDetails"), "IMAGE"),
-        image_output_tokens=_modality(served.get("candidatesTokensDetails"), "IMAGE"),
+        image_output_tokens=_modality(made, "IMAGE"),
         served=dict(served),
     )
 
@@ -194,6 +198,40 @@ def cohere(served: Mapping[str, Any]) -> Usage:
         cache_read_tokens=_first(served, "cached_tokens"),
         served={key: served[key] for key in keep if key in served},
     )
+
+
+def tgi(served: Mapping[str, Any]) -> Usage:
+    """Read TGI's counts, from its details or its headers."""
+    return Usage(
+        input_tokens=_first(served, "input_length"),
+        output_tokens=_first(served, "generated_tokens"),
+        served=dict(served),
+    )
+
+
+def sglang(meta: Mapping[str, Any]) -> Usage:
+    """Read the counts in SGLang's ``meta_info``."""
+    keep = ("prompt_tokens", "completion_tokens", "cached_tokens")
+    return Usage(
+        input_tokens=_first(meta, "prompt_tokens"),
+        output_tokens=_first(meta, "completion_tokens"),
+        cache_read_tokens=_first(meta, "cached_tokens"),
+        served={key: meta[key] for key in keep if key in meta},
+    )
+
+
+def predicted(metadata: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]) -> Usage:
+    """Read the usage of ``:predict``: in the metadata (text), in each embedding, or a completion's own."""
+    tokens = as_dict(metadata.get("tokenMetadata"))
+    if tokens:
+        given, made = as_dict(tokens.get("inputTokenCount")), as_dict(tokens.get("outputTokenCount"))
+        return Usage(_first(given, "totalTokens"), _first(made, "totalTokens"), served=tokens)
+    counts = [_first(as_dict(as_dict(each.get("embeddings")).get("statistics")), "token_count") for each in predictions]
+    total = _sum(counts)
+    if total is not None:
+        return Usage(input_tokens=total, served={"token_count": total})
+    served = next((each["usage"] for each in predictions if isinstance(each.get("usage"), dict)), None)
+    return openai(served) if served else Usage()
 
 
 def _first(source: Mapping[str, Any], *keys: str) -> int | None:

@@ -6,19 +6,17 @@ target (a key, a host, a changed body) is left over for the next.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from spanhouse_collector.policy.errors import UnknownKey
 from spanhouse_collector.policy.fallback import (
-    CREDENTIALS,
     FallbackTarget,
     body_for,
-    credentials_in,
     headers_for,
     query_for,
 )
+from spanhouse_collector.policy.identity import credential_id
 from spanhouse_collector.policy.keys import PREFIX, Vault, swap_header, swap_query
 from spanhouse_collector.policy.origins import origin
 from spanhouse_collector.proxy.headers import OWN_PREFIXES, RawHeaders
@@ -39,14 +37,7 @@ def names_stored_key(call: Call) -> bool:
 
 def key_id(call: Call) -> str:
     """Return what stands for the credential of a call: ours if it carries one, else the provider's, hashed."""
-    ours = call.own.get("auth") or call.own.get("key")
-    if ours:
-        return hashlib.sha256(ours.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    found = [
-        value for name, value in call.headers if name.decode("latin-1") in CREDENTIALS and name != b"cookie" and value
-    ]
-    found += [part.encode("latin-1") for part in credentials_in(call.query.decode("latin-1"))]
-    return hashlib.sha256(b"\0".join(found)).hexdigest()[:32] if found else ""
+    return credential_id(call.own, call.headers, call.query)
 
 
 @dataclass(frozen=True, slots=True)

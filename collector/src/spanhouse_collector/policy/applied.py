@@ -26,7 +26,8 @@ from spanhouse_collector.policy.fallback import FallbackTarget
 from spanhouse_collector.policy.headers import PolicyAsk
 from spanhouse_collector.policy.limits import Caller, Limit, Standing, Ticket
 from spanhouse_collector.policy.retry import Retrier
-from spanhouse_collector.proxy.headers import RawHeaders, find
+from spanhouse_collector.proxy.control import header_text
+from spanhouse_collector.proxy.headers import RawHeaders, find, is_signed
 from spanhouse_collector.proxy.hook import Answer, Attempt, Call
 from spanhouse_collector.proxy.upstreams import Upstream
 
@@ -52,11 +53,17 @@ class Applied:
         upstreams: Sequence[Upstream | None],
         limits: Sequence[Limit],
         pool: UpstreamPool | None,
+        *,
+        budgeted: bool = False,
     ) -> None:
+        if ask.fallbacks and is_signed(call.headers, call.query):
+            _warn(call, "the request is signed (AWS SigV4) for one host and body: its fallbacks were left out")
+            ask, upstreams = replace(ask, fallbacks=()), ()
         self._engine = engine
         self._ask = ask
         self._limits = limits
         self._pool = pool
+        self._budgeted = budgeted
         self._provider = self._served_by = call.provider
         self._context = engine.context(call)
         # Of what the caller sent: later the headers carry the real key of a stored one.
@@ -84,7 +91,7 @@ class Applied:
 
         A fault of ours lets the call go on without policies, unless a limit or a stored key is at stake.
         """
-        guards = bool(self._limits) or names_stored_key(call)
+        guards = bool(self._limits) or self._budgeted or names_stored_key(call)
         try:
             return await self._before(call)
         except Refused:
@@ -109,6 +116,9 @@ class Applied:
         if cached is not None:
             self._release(unused=True)
             return cached
+        # What only asks (lists of models and the like) is not billed.
+        if self._budgeted and (call.method == b"POST" or find(call.headers, b"upgrade")):
+            self._engine.check_budgets(call, self._context, self._key_id)
         if self._limits:
             caller = Caller(call.project, self._context.user_id, self._context.properties, self._key_id)
             self._ticket = self._engine.meter.admit(caller, self._limits)
@@ -177,6 +187,7 @@ class Applied:
         """Count what the call used."""
         if self._ticket is None:
             return
+        self._engine.meter.estimated += summary.get("estimated") is True
         parts = [summary.get("input_tokens"), summary.get("output_tokens")]
         known = [part for part in parts if part is not None]
         cost = self._engine.prices.cost_usd(self._served_by, summary) if self._ticket.needs_price else None
@@ -297,9 +308,7 @@ def _text(headers: RawHeaders) -> list[tuple[str, str]]:
 
 
 def _warn(call: Call, text: str) -> None:
-    # What a caller sent may be quoted: only what a header can carry goes into one.
-    safe = "".join(char if 32 <= ord(char) < 127 else "?" for char in text)
-    call.extra_headers.append((WARNING, safe[:400].encode("ascii")))
+    call.extra_headers.append((WARNING, header_text(text)))
 
 
 def _set(call: Call, name: bytes, value: bytes) -> None:

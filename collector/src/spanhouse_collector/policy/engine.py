@@ -16,11 +16,13 @@ from pathlib import Path
 from spanhouse_collector.parse.contract import CallContext
 from spanhouse_collector.policy.aim import names_stored_key
 from spanhouse_collector.policy.applied import Applied
+from spanhouse_collector.policy.budgets import Budgets, refusal
 from spanhouse_collector.policy.cache import ResponseCache
 from spanhouse_collector.policy.cache_file import CacheFile
 from spanhouse_collector.policy.checker import Checker
 from spanhouse_collector.policy.errors import MalformedPolicy, PolicyStoreError, UnknownKey
 from spanhouse_collector.policy.headers import POLICY_HEADERS, PolicyAsk, read_policy
+from spanhouse_collector.policy.identity import KEY_ID_DIGITS
 from spanhouse_collector.policy.keys import Vault, master_key
 from spanhouse_collector.policy.limits import Limit, Meter
 from spanhouse_collector.policy.metrics import PolicyCollector
@@ -66,8 +68,11 @@ class PolicyEngine:
         *,
         master: str = "",
         file: Path | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
+        """``budgets`` tells which of the server's budgets are used up; without it none are enforced."""
         self.settings = settings
+        self._budgets = budgets
         self.upstreams = upstreams
         self.prices = Prices(settings.prices)
         self.pools = {name: UpstreamPool(name, pool) for name, pool in settings.pools.items()}
@@ -156,14 +161,24 @@ class PolicyEngine:
         providers = {call.provider} | {target.name for target in targets if target is not None}
         limits = (*self._limits(call.project, providers), *ask.limits)
         stored_key = names_stored_key(call)
-        if pool is None and not limits and not stored_key and not ask.needs_body and not ask.warnings:
+        budgeted = self._budgets is not None and self._budgets.watches(call.project)
+        asks = limits or stored_key or budgeted or ask.needs_body or ask.warnings
+        if pool is None and not asks:
             return None
         if any(limit.unit == "cents" for limit in limits) and not self.prices.any:
             raise MalformedPolicy(
                 "a limit in cents applies to this call, and this proxy knows no prices",
                 "install the package genai-prices beside it, or give [prices] in the policy file",
             )
-        return Applied(self, call, ask, targets, limits, pool)
+        return Applied(self, call, ask, targets, limits, pool, budgeted=budgeted)
+
+    def check_budgets(self, call: Call, context: CallContext, key_id: str) -> None:
+        """Raise ``BudgetUsedUp`` when a budget that is enforced is used up for the caller."""
+        assert self._budgets is not None  # noqa: S101 - only calls of projects it watches come here
+        used = self._budgets.used_up(call.project, context, key_id[:KEY_ID_DIGITS])
+        if used is not None:
+            method, path, query = (part.decode("latin-1") for part in (call.method, call.path, call.query))
+            raise refusal(used, method, path, query)
 
     @property
     def usage_file(self) -> UsageFile | None:
@@ -233,17 +248,17 @@ def open_vault(data_dir: Path, master: str = "") -> Vault:
 
 
 def policy_for(
-    options: ProxyOptions, policy_file: str, data_dir: Path, master: str = ""
+    options: ProxyOptions, policy_file: str, data_dir: Path, master: str = "", budgets: Budgets | None = None
 ) -> tuple[ProxyOptions, PolicyEngine]:
     """Return a proxy's options with the pools as upstreams, and its policy; raises ``ConfigError``.
 
-    ``policy_file`` may be empty: headers, stored keys and their limits work without one.
+    ``policy_file`` may be empty: headers, stored keys and their limits work without one, and so do ``budgets``.
     """
     file = Path(policy_file) if policy_file else None
     settings = load_policy(file) if file is not None else PolicySettings()
     options = with_pools(options, settings)
     upstreams = Upstreams(options.upstreams, options.target_hosts)
-    return options, PolicyEngine(settings, upstreams, data_dir, master=master, file=file)
+    return options, PolicyEngine(settings, upstreams, data_dir, master=master, file=file, budgets=budgets)
 
 
 def with_pools(options: ProxyOptions, settings: PolicySettings) -> ProxyOptions:

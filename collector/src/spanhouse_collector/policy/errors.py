@@ -36,6 +36,13 @@ class RateLimited(PolicyRefusal):
     http_status = 429
 
 
+class BudgetUsedUp(PolicyRefusal):
+    """A budget that is enforced is used up for this caller; ``body`` is in the form of the API called."""
+
+    code = "budget_exceeded"
+    http_status = 429
+
+
 class UnknownKey(PolicyRefusal):
     """A stored key was named that does not exist, was revoked or is another tenant's."""
 

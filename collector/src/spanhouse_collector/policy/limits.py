@@ -12,6 +12,7 @@ charged is what the recorder read: a call it had to drop is not charged (it is c
 WebSocket is charged when it closes.
 
 A call whose price nobody knows cannot be charged in cents; it is counted in ``uncharged``, not guessed.
+A call that broke off before its usage came is charged by the text that passed (``estimated``)
 
 Calls that name no value for a limit's segment are refused (400): counting them nowhere would make the
 limit a matter of leaving a header out.
@@ -199,6 +200,7 @@ class Meter:
         self._windows: OrderedDict[WindowKey, Window] = OrderedDict()
         self._lock = threading.Lock()
         self.uncharged = 0
+        self.estimated = 0
         self.refused = 0
         stored = [] if store is None else store.windows(max_windows + 1)
         self._all_in_memory = len(stored) <= max_windows

@@ -29,6 +29,11 @@ class PolicyCollector(Collector):
         yield CounterMetricFamily(
             "spanhouse_proxy_uncharged", "Calls whose tokens or cost a budget could not count.", value=meter.uncharged
         )
+        yield CounterMetricFamily(
+            "spanhouse_proxy_estimated_charges",
+            "Calls that broke off and were charged by the text that passed.",
+            value=meter.estimated,
+        )
         if usage_file is not None:
             yield CounterMetricFamily(
                 "spanhouse_proxy_usage_write_failures",

@@ -228,10 +228,14 @@ class Pool:
         chosen.turn -= sum(shares.values())
         return chosen
 
+    def close(self, url: str) -> None:
+        """Give a member nothing new."""
+        self._member(url).draining = True
+
     async def drain(self, url: str, timeout_s: float = DRAIN_S) -> bool:
         """Give a member nothing new and wait for what it has; tell whether it finished in time."""
+        self.close(url)
         member = self._member(url)
-        member.draining = True
         try:
             await asyncio.wait_for(member.idle.wait(), timeout_s)
         except TimeoutError:

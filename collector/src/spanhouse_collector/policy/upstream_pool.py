@@ -49,6 +49,16 @@ class UpstreamPool:
         for url in [url for url in self.upstreams if url not in wanted and url not in self._leaving]:
             self._leaving[url] = asyncio.get_running_loop().create_task(self._leave(url))
 
+    def turn(self, url: str, *, drain: bool) -> bool:
+        """Give a member no new calls, or new ones again; tell whether it could be (one that leaves cannot)."""
+        if url in self._leaving:
+            return False
+        if drain:
+            self.pool.close(url)
+        else:
+            self.pool.undrain(url)
+        return True
+
     def stop(self) -> None:
         """End the waiting for members that leave."""
         for task in self._leaving.values():

@@ -19,7 +19,9 @@ from spanhouse_collector import __version__
 from spanhouse_collector.config import Settings
 from spanhouse_collector.errors import ConfigError, Unauthenticated
 from spanhouse_collector.policy.engine import policy_for
+from spanhouse_collector.policy.pool_pages import PoolPages
 from spanhouse_collector.proxy.app import MIB, Proxy, ProxyOptions
+from spanhouse_collector.proxy.browsers import PageGuard
 from spanhouse_collector.proxy.process import RecorderSetup
 from spanhouse_collector.proxy.serving import RelayProtocol
 from spanhouse_collector.proxy.tunnel import bind
@@ -42,9 +44,13 @@ class KeyGate:
 
     async def admit(self, own: Mapping[str, str]) -> str:
         """Return the project; raise ``Unauthenticated``."""
+        self.check(own)
+        return ""
+
+    def check(self, own: Mapping[str, str]) -> None:
+        """Raise ``Unauthenticated`` for headers of ours without the key."""
         if self._key and not hmac.compare_digest(secret_of(own).encode(), self._key):
             raise Unauthenticated("this proxy asks for a key", "send it as a header: `Spanhouse-Auth: Bearer <key>`")
-        return ""
 
 
 def secret_of(own: Mapping[str, str]) -> str:
@@ -105,11 +111,14 @@ def serve(settings: Settings) -> None:
         connect_timeout_s=settings.proxy_connect_timeout_s,
         idle_timeout_s=settings.proxy_idle_timeout_s,
         include_usage=settings.proxy_include_usage,
+        egress=settings.proxy_egress,
+        page_guard=PageGuard(settings.origins) if not settings.proxy_key else None,
     )
     options, policy = policy_for(
         options, settings.proxy_policy, settings.proxy_data_dir.resolve(), settings.proxy_master_key
     )
-    proxy = Proxy(options, setup, KeyGate(settings.proxy_key), policy=policy)
+    gate = KeyGate(settings.proxy_key)
+    proxy = Proxy(options, setup, gate, policy=policy, operator=PoolPages(policy.pools, gate.check))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(proxy, settings, listener))
 

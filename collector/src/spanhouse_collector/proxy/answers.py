@@ -14,8 +14,9 @@ def refusal(error: CollectorError) -> Answer:
     ``Spanhouse-Error`` tells it apart from an error of the upstream's. ``type`` is where clients of
     OpenAI's API look.
     """
-    body = {"error": {"code": error.code, "message": error.message, "hint": error.hint, "type": "spanhouse_proxy"}}
-    text = json.dumps(body).encode()
+    detail = {"code": error.code, "message": error.message, "hint": error.hint, "type": "spanhouse_proxy"}
+    body = error.body if isinstance(error, Refused) else None
+    text = json.dumps(body or {"error": detail}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(text)).encode()),

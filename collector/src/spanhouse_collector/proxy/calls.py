@@ -8,14 +8,19 @@ from typing import Any
 
 from spanhouse_collector.errors import Refused
 from spanhouse_collector.parse.ids import span_context
+from spanhouse_collector.proxy.headers import RawHeaders, RequestHead, is_signed
 from spanhouse_collector.proxy.hook import Call
 
 log = logging.getLogger("spanhouse.proxy")
 
 
-def child_traceparent(call_id: str, traceparent: bytes) -> bytes:
-    """Return the traceparent for the upstream: ours under the incoming one, nothing without one."""
-    if not traceparent:
+def child_traceparent(call_id: str, head: RequestHead, headers: RawHeaders, query: bytes) -> bytes:
+    """Return the traceparent for the upstream: ours under the incoming one.
+
+    Nothing without one, and nothing for a signed request, which keeps its own.
+    """
+    traceparent = head.traceparent
+    if not traceparent or is_signed(headers, query):
         return b""
     context = span_context(call_id, traceparent.decode("latin-1"))
     return context.traceparent.encode() if context.parent_span_id else b""

@@ -27,6 +27,7 @@ SERVER_BYTES = 9
 # Proxy -> recorder, not about a call.
 SETUP = 20
 DELIVERED = 21
+CLOSING = 22
 # Recorder -> proxy.
 REPORT = 30
 DELIVER = 31

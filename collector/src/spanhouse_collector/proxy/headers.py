@@ -137,6 +137,11 @@ def find(headers: RawHeaders, name: bytes) -> bytes:
     return b""
 
 
+def is_signed(headers: RawHeaders, query: bytes) -> bool:
+    """Tell whether AWS would refuse the request were anything in it changed (Signature Version 4)."""
+    return find(headers, b"authorization").startswith(b"AWS4-") or b"X-Amz-Signature=" in query
+
+
 def response_headers(headers: RawHeaders, status: int) -> RawHeaders:
     """Return the headers of an answer as the client gets them."""
     kept = []

@@ -111,7 +111,7 @@ class CallPolicy(Protocol):
         """See the end."""
 
     def charged(self, summary: Mapping[str, Any]) -> None:
-        """See what was read of the call (``tee.summary_of``): model, tokens, cost."""
+        """See what was read of the call (``charges.summary_of``): model, tokens, cost."""
 
 
 class Policy(Protocol):

@@ -23,6 +23,7 @@ from spanhouse_collector.parse.include_usage import UsageFrameFilter
 from spanhouse_collector.proxy import frames
 from spanhouse_collector.proxy.answers import refusal
 from spanhouse_collector.proxy.calls import call_start, call_url, child_traceparent, guarded
+from spanhouse_collector.proxy.control import warnings_for
 from spanhouse_collector.proxy.exchange import ClientBody, Exchange, Receive
 from spanhouse_collector.proxy.headers import RawHeaders, response_headers, sort_out
 from spanhouse_collector.proxy.hook import REPLAYABLE_BYTES, Answer, Attempt, Call, CallPolicy
@@ -62,6 +63,7 @@ class Passage:
         self._rest = b""
         self._asked: Upstream | None = None
         self._filter: UsageFrameFilter | None = None
+        self._ended: CallEnd | None = None
 
     async def run(self, raw_path: bytes) -> None:
         """Pass the call on; raise ``Refused``, ``UpstreamError`` or ``ClientGone`` while unanswered."""
@@ -109,17 +111,18 @@ class Passage:
         headers: RawHeaders = scope["headers"]
         call_id = os.urandom(16).hex()
         head = sort_out(headers)
-        project = await relay.gate.admit(head.own)
+        method = scope["method"].encode()
+        project = await relay.admit(method, headers, head)
         route = relay.router.route(raw_path, scope["query_string"], headers, head.own)
         self._rest = route.rest
-        child = child_traceparent(call_id, head.traceparent)
+        child = child_traceparent(call_id, head, headers, scope["query_string"])
         head.address(route.upstream.host_header, child)
         client = scope.get("client")
         return Call(
             call_id=call_id,
             number=relay.next_number(),
             provider=route.upstream.name,
-            method=scope["method"].encode(),
+            method=method,
             upstream=route.upstream,
             path=route.path,
             query=scope["query_string"],
@@ -129,6 +132,7 @@ class Passage:
             started_ns=self._begun_ns + self._offset_ns,
             child_traceparent=child,
             client_address=client[0] if client else "",
+            extra_headers=warnings_for(headers, head.own),
         )
 
     async def _relayed(self, call: Call) -> None:
@@ -256,6 +260,8 @@ class Passage:
                 data = withheld.feed(data) + (withheld.finish() if ended else b"")
             if data and policy is not None:
                 guarded(policy.response_chunk, data)
+            if ended:
+                self._end_copy(call, "complete")
             await send({"type": "http.response.body", "body": data, "more_body": not ended})
             if ended:
                 break
@@ -267,10 +273,13 @@ class Passage:
     async def _answer(self, answer: Answer) -> None:
         self._status = answer.status
         self._answering = True
+        if self._tee is not None:
+            for chunk in answer.chunks:
+                self._tee.part(frames.RESPONSE_CHUNK, chunk, self._now_ns())
+        if self._call is not None:
+            self._end_copy(self._call, "complete")
         await self._send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         for chunk in answer.chunks:
-            if self._tee is not None:
-                self._tee.part(frames.RESPONSE_CHUNK, chunk, self._now_ns())
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -295,12 +304,13 @@ class Passage:
             own.append((b"spanhouse-overhead-ms", b"%.3f" % (self._overhead_ns / 1e6)))
         return own
 
-    def _end(self, call: Call, outcome: Outcome, error_type: str, message: str) -> None:
-        metrics = self._relay.metrics
-        now_ns = perf_counter_ns()
-        end = CallEnd(
+    def _end_copy(self, call: Call, outcome: Outcome, error_type: str = "", message: str = "") -> None:
+        """Note how the call ended; only the first time counts, before the client gets its last bytes."""
+        if self._ended is not None:
+            return
+        self._ended = CallEnd(
             outcome=outcome,
-            at_ns=now_ns + self._offset_ns,
+            at_ns=self._now_ns(),
             error_type=error_type,
             error_message=message,
             overhead_ns=self._overhead_ns,
@@ -310,11 +320,15 @@ class Passage:
         )
         if self._tee is not None:
             moved = call.upstream is not self._asked
-            self._tee.end(end, (call.provider, call_url(call)) if moved else None)
-        if self._policy is not None:
-            guarded(self._policy.ended, call, end)
+            self._tee.end(self._ended, (call.provider, call_url(call)) if moved else None)
+
+    def _end(self, call: Call, outcome: Outcome, error_type: str, message: str) -> None:
+        metrics = self._relay.metrics
+        self._end_copy(call, outcome, error_type, message)
+        if self._policy is not None and self._ended is not None:
+            guarded(self._policy.ended, call, self._ended)
         metrics.calls.labels(call.provider, outcome, str(self._status or "")).inc()
-        metrics.duration_s.labels(call.provider).observe((now_ns - self._begun_ns) / 1e9)
+        metrics.duration_s.labels(call.provider).observe((perf_counter_ns() - self._begun_ns) / 1e9)
         if self._overhead_ns is not None:
             metrics.overhead_s.labels(call.provider).observe(self._overhead_ns / 1e9)
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from spanhouse_collector.errors import UpstreamTimeout, UpstreamUnreachable
 from spanhouse_collector.proxy.addresses import resolve
+from spanhouse_collector.proxy.egress import Egress, Gateway, tunnel
 from spanhouse_collector.proxy.http1 import Connection
 from spanhouse_collector.proxy.upstreams import Upstream
 
@@ -29,7 +30,10 @@ SWEEP_S = 1.0
 class Pool:
     """All connections to upstreams of one proxy. Used on one event loop only."""
 
-    def __init__(self, *, connect_timeout_s: float = 30.0, idle_timeout_s: float = 3600.0) -> None:
+    def __init__(
+        self, *, connect_timeout_s: float = 30.0, idle_timeout_s: float = 3600.0, egress: Egress | None = None
+    ) -> None:
+        self._egress = egress
         self._connect_timeout_s = connect_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._idle: dict[tuple[str, str, int, bool], deque[Connection]] = {}
@@ -67,9 +71,15 @@ class Pool:
         kept.append(connection)
 
     async def connect(self, upstream: Upstream, factory: Callable[[], AnyProtocol]) -> AnyProtocol:
-        """Open a connection of any protocol to one of the upstream's checked addresses."""
+        """Open a connection of any protocol to one of the upstream's checked addresses.
+
+        Where there is another proxy to go out through, to the upstream's name by that one.
+        """
         try:
             async with asyncio.timeout(self._connect_timeout_s):
+                gateway = self._egress.gateway(upstream) if self._egress is not None else None
+                if gateway is not None:
+                    return await self._through(gateway, upstream, factory)
                 addresses = await resolve(upstream.host, upstream.port, private_allowed=upstream.trusted)
                 return await self._first(upstream, addresses, factory)
         except TimeoutError:
@@ -111,6 +121,23 @@ class Pool:
             ssl=self._tls_context() if secure else None,
             server_hostname=upstream.host if secure else None,
         )
+        return protocol
+
+    async def _through(self, gateway: Gateway, upstream: Upstream, factory: Callable[[], AnyProtocol]) -> AnyProtocol:
+        secure = upstream.scheme == "https"
+        connection = await tunnel(gateway, upstream)
+        try:
+            _, protocol = await asyncio.get_running_loop().create_connection(
+                factory,
+                sock=connection,
+                ssl=self._tls_context() if secure else None,
+                server_hostname=upstream.host if secure else None,
+            )
+        except BaseException as error:
+            connection.close()
+            if not isinstance(error, OSError):
+                raise
+            raise UpstreamUnreachable(f"no connection to {upstream.host}:{upstream.port}: {_said(error)}") from None
         return protocol
 
     def _tls_context(self) -> ssl.SSLContext:

@@ -9,6 +9,8 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 
 from spanhouse_collector.errors import Undeliverable
 from spanhouse_collector.proxy import frames
+from spanhouse_collector.proxy.queue import holds_batches
 
 log = logging.getLogger("spanhouse.proxy")
 
@@ -24,6 +27,13 @@ RESTART_S = (0.1, 1.0, 5.0, 15.0)
 #: A recorder that ran this long had a good start.
 GOOD_RUN_S = 30.0
 STOP_S = 5.0
+#: How long the proxy waits for it before it takes calls.
+START_S = 5.0
+#: What the socket between the two may hold, as far as the system grants it: this much outlives the relay.
+SOCKET_BYTES = 4 * 1024 * 1024
+READ_BYTES = 1024 * 1024
+#: How often a lazy recorder's queue is looked at for what an earlier one left.
+LEFTOVERS_S = 10.0
 
 #: Keeps spans of a project (project, spans, OTLP body); raises ``Undeliverable``.
 Deliver = Callable[[str, int, bytes], Awaitable[None]]
@@ -31,7 +41,10 @@ Deliver = Callable[[str, int, bytes], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class RecorderSetup:
-    """What the recorder needs to know. Without ``endpoint`` it delivers through ``deliver``."""
+    """What the recorder needs to know. Without ``endpoint`` it delivers through ``deliver``.
+
+    A ``lazy`` recorder is a process only once there is something to record or left to send.
+    """
 
     queue_path: Path
     queue_max_bytes: int
@@ -39,16 +52,26 @@ class RecorderSetup:
     headers: Mapping[str, str] = field(default_factory=dict)
     resource: Mapping[str, Any] = field(default_factory=dict)
     deliver: Deliver | None = None
+    lazy: bool = False
 
 
-class RecorderProcess(asyncio.Protocol):
-    """The recorder as the relay sees it. Used on one event loop only; nothing in it waits or raises."""
+class RecorderProcess:
+    """The recorder as the relay sees it. Used on one event loop only; nothing in it waits or raises.
+
+    ``write`` puts frames into the socket at once, so that they outlive the relay; what does not fit waits
+    here. A recorder that is still starting, or starting again, gets what was written meanwhile.
+    """
 
     def __init__(self, setup: RecorderSetup) -> None:
         self._setup = setup
-        self._transport: asyncio.WriteTransport | None = None
+        self._socket: socket.socket | None = None
+        self._writing = False
+        self._waiting: deque[bytes | memoryview] = deque()
+        self._waiting_bytes = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._asked = asyncio.Event()
+        self._tried = asyncio.Event()
         self._lost = asyncio.Event()
         self._cut = frames.Frames()
         self._deliveries: set[asyncio.Task[None]] = set()
@@ -58,59 +81,130 @@ class RecorderProcess(asyncio.Protocol):
         self.on_report: Callable[[int, Mapping[str, Any]], None] = lambda number, summary: None
 
     async def start(self) -> None:
-        """Start the recorder and keep it running."""
-        await self._launch()
+        """Start the recorder and keep it running; a lazy one is started when there is something for it.
+
+        Returns when it reads, or did not come up: calls are passed on all the same.
+        """
         self._keeper = asyncio.create_task(self._keep())
+        if not self._setup.lazy:
+            self._asked.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._tried.wait(), START_S)
 
     async def stop(self) -> None:
-        """Let the recorder keep what it has been given, and end it."""
+        """Let the recorder keep what it has been given and send what it can, and end it."""
         if self._keeper is not None:
+            deadline_s = time.monotonic() + STOP_S
+            while self._waiting and self._socket is None and time.monotonic() < deadline_s:
+                await asyncio.sleep(0.02)  # it is still starting, and the only one who can keep this
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
+        if self._process is not None:
+            self.write(frames.pack(frames.CLOSING, 0, 0, b""))
+            await asyncio.to_thread(_end, self._process)
         for delivery in list(self._deliveries):
             delivery.cancel()
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
-        if self._process is not None:
-            await asyncio.to_thread(_end, self._process)
+        self._close()
 
     # The tee's side -------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Hand over frames; what is written while no recorder runs is lost (and counted by the tee)."""
-        if self._transport is not None:
-            self._transport.write(data)
+        """Hand over frames; never waits."""
+        self._asked.set()
+        if self._socket is None or self._waiting:
+            self._waiting.append(data)
+            self._waiting_bytes += len(data)
+            return
+        sent = self._send(data)
+        if sent < len(data) and self._socket is not None:
+            self._waiting.append(memoryview(data)[sent:])
+            self._waiting_bytes += len(data) - sent
+            self._watch_room()
 
     def backlog_bytes(self) -> int:
-        """Return how much waits for the recorder; without one, more than any bound."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 1 << 62
+        """Return how much waits for the recorder."""
+        return self._waiting_bytes
 
-    # asyncio.Protocol -----------------------------------------------------------------------------
+    # The socket -----------------------------------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:
+    def _send(self, data: bytes | memoryview) -> int:
+        """Put what fits into the socket; return how much that was."""
+        assert self._socket is not None  # noqa: S101 - tells the type checker
+        try:
+            return self._socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError:
+            self._lose()
+            return 0
+
+    def _watch_room(self) -> None:
+        """Go on writing when the recorder has taken something."""
+        if not self._writing and self._socket is not None:
+            self._writing = True
+            asyncio.get_running_loop().add_writer(self._socket.fileno(), self._write_on)
+
+    def _write_on(self) -> None:
+        while self._waiting and self._socket is not None:
+            data = self._waiting[0]
+            sent = self._send(data)
+            if self._socket is None:
+                return
+            self._waiting_bytes -= sent
+            if sent < len(data):
+                self._waiting[0] = memoryview(data)[sent:]
+                self._watch_room()
+                return
+            self._waiting.popleft()
+        if self._writing and self._socket is not None:
+            self._writing = False
+            asyncio.get_running_loop().remove_writer(self._socket.fileno())
+
+    def _read_on(self) -> None:
         """Take reports and deliveries."""
+        assert self._socket is not None  # noqa: S101 - tells the type checker
+        try:
+            data = self._socket.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+            return
         for kind, number, _, payload in self._cut.feed(data):
             value = frames.unpack(payload)
             if kind == frames.STATS:
                 self.stats = value
+                self._tried.set()
             elif kind == frames.REPORT:
                 self.on_report(number, value)
             elif kind == frames.DELIVER:
-                task = asyncio.create_task(self._deliver(number, *value))
+                task = asyncio.create_task(self._deliver(self.generation, number, *value))
                 self._deliveries.add(task)
                 task.add_done_callback(self._deliveries.discard)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """Note that the recorder is gone."""
-        self._transport = None
+    def _lose(self) -> None:
+        """Note that the recorder is gone, and with it what was on its way to it."""
+        self._close()
         self.generation += 1
         self._lost.set()
 
+    def _close(self) -> None:
+        if self._socket is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket.fileno())
+            if self._writing:
+                loop.remove_writer(self._socket.fileno())
+            self._socket.close()
+        self._socket, self._writing = None, False
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
     # ----------------------------------------------------------------------------------------------
 
-    async def _deliver(self, sequence: int, project: str, spans: int, body: bytes) -> None:
+    async def _deliver(self, generation: int, number: int, project: str, spans: int, body: bytes) -> None:
         answer = (True, False, "")
         try:
             if self._setup.deliver is None:
@@ -121,13 +215,16 @@ class RecorderProcess(asyncio.Protocol):
         except Exception as error:
             log.error("spans cannot be handed to the server: %s", type(error).__name__)
             answer = (False, True, type(error).__name__)
-        self.write(frames.pack(frames.DELIVERED, sequence, 0, answer))
+        # The next recorder must not take it for the answer to something of its own.
+        if self._socket is not None and self.generation == generation:
+            self.write(frames.pack(frames.DELIVERED, number, 0, answer))
 
     async def _launch(self) -> None:
         ours, theirs = socket.socketpair()
         try:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
             process = await asyncio.to_thread(_spawn, theirs)
-        except OSError:
+        except BaseException:
             ours.close()
             raise
         finally:
@@ -136,7 +233,6 @@ class RecorderProcess(asyncio.Protocol):
         self._cut = frames.Frames()
         self._lost.clear()
         ours.setblocking(False)
-        transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
         setup = self._setup
         value = {
             "queue_path": str(setup.queue_path),
@@ -145,29 +241,44 @@ class RecorderProcess(asyncio.Protocol):
             "headers": dict(setup.headers),
             "resource": dict(setup.resource),
         }
-        transport.write(frames.pack(frames.SETUP, 0, 0, value))
-        self._transport = transport
+        first = frames.pack(frames.SETUP, 0, 0, value)
+        self._waiting.appendleft(first)
+        self._waiting_bytes += len(first)
+        self._socket = ours
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._read_on)
+        self._write_on()
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
+        await self._until_needed()
         deaths = 0
         while True:
-            begun_s = loop.time()
-            await self._lost.wait()
-            if self._process is not None:
-                status = await asyncio.to_thread(_end, self._process)
-                log.error("the recorder ended (status %s); calls go on, those under way are not recorded", status)
-            deaths = 1 if loop.time() - begun_s > GOOD_RUN_S else deaths + 1
-            while True:
-                await asyncio.sleep(RESTART_S[min(deaths, len(RESTART_S)) - 1])
-                try:
-                    await self._launch()
-                except OSError as error:
-                    deaths += 1
-                    log.error("the recorder cannot be started: %s", error)
-                else:
-                    self.restarts += 1
-                    break
+            try:
+                await self._launch()
+            except OSError as error:
+                deaths += 1
+                self._tried.set()
+                log.error("the recorder cannot be started, calls are not recorded: %s", error)
+            else:
+                begun_s = loop.time()
+                await self._lost.wait()
+                if self._process is not None:
+                    status = await asyncio.to_thread(_end, self._process)
+                    log.error("the recorder ended (status %s); calls go on, those under way are not recorded", status)
+                deaths = 1 if loop.time() - begun_s > GOOD_RUN_S else deaths + 1
+                self.restarts += 1
+            await asyncio.sleep(RESTART_S[min(deaths, len(RESTART_S)) - 1])
+
+    async def _until_needed(self) -> None:
+        """Wait for the first frame, or for something that an earlier recorder left in the queue.
+
+        Looked for again and again: a recorder that outlived its proxy may put something there still.
+        """
+        while not self._asked.is_set():
+            if await asyncio.to_thread(holds_batches, self._setup.queue_path):
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), LEFTOVERS_S)
 
 
 def _spawn(theirs: socket.socket) -> subprocess.Popen[bytes]:

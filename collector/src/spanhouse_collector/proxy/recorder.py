@@ -2,276 +2,50 @@
 
 It has the parser, the queue and the sender, so that none of them shares an interpreter with the relay,
 and whatever a body does to the parser, it does not do it to a call. The proxy starts it with one end
-of a socket pair; it ends when the other end is closed, after keeping what it has read so far, which is
-also what happens when the proxy is killed.
+of a socket pair. It outlives its proxy: when the other end is closed, by a stop or by ``kill -9``, it
+reads what is left in the socket, keeps it in the queue, and ends.
 """
 
 from __future__ import annotations
 
 import logging
-import marshal
 import os
-import select
 import signal
 import socket
 import sys
-import threading
 import time
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from spanhouse_collector.errors import Undeliverable
-from spanhouse_collector.parse.contract import CallEnd, CallRecord, CallStart, Direction, Limits, Outcome
+from spanhouse_collector.parse.contract import CallRecord
 from spanhouse_collector.parse.export import trace_request
-from spanhouse_collector.parse.reader import CallReader
-from spanhouse_collector.parse.spans import call_spans, turn_spans
+from spanhouse_collector.parse.spans import call_spans
 from spanhouse_collector.proxy import frames
-from spanhouse_collector.proxy.headers import call_context, recordable, redact_query
-from spanhouse_collector.proxy.queue import Batch, Queue
+from spanhouse_collector.proxy.book import Book, OpenCall
+from spanhouse_collector.proxy.charges import summary_of
+from spanhouse_collector.proxy.line import Line, ParentDelivery
+from spanhouse_collector.proxy.queue import Queue
 from spanhouse_collector.proxy.sender import Delivery, OtlpDelivery, Sender
-from spanhouse_collector.proxy.wsframes import MessageReader
 
 log = logging.getLogger("spanhouse.proxy")
 
-#: Spans are gathered this long before they go into the queue in one commit and one request.
-GATHER_S = 0.05
+#: Spans go into the queue as soon as nothing else is to be read, and at the latest after this long.
+KEEP_S = 0.01
 GATHER_SPANS = 500
 GATHER_BYTES = 4 * 1024 * 1024
 STATS_S = 1.0
-MAX_OPEN_CALLS = 20_000
-#: How long a delivery through the parent may take before it is tried again.
-DELIVER_TIMEOUT_S = 60.0
+#: The socket is emptied after as many frames: what is here survives the proxy, what did not fit does not.
+EMPTY_FRAMES = 64
+#: As much may wait here unread before the rest is left in the socket.
+MAX_WAITING_BYTES = 64 * 1024 * 1024
 #: How long the last spans may take to be sent when the proxy has ended.
 LAST_SEND_S = 2.0
 #: The relay's work goes first on a busy machine.
 NICE = 5
-
-
-def read_start(at_ns: int, value: Mapping[str, Any]) -> CallStart:
-    """Return the call that a ``START`` frame describes, without credentials."""
-    headers = recordable(value["headers"])
-    return CallStart(
-        call_id=value["call_id"],
-        provider=value["provider"],
-        upstream_url=_redacted_url(value["url"].decode("latin-1")),
-        method=value["method"].decode("latin-1"),
-        path=value["path"].decode("latin-1"),
-        query=redact_query(value["query"].decode("latin-1")),
-        request_headers=headers,
-        started_ns=at_ns,
-        traceparent=value["traceparent"].decode("latin-1"),
-        context=call_context(value["own"], headers),
-    )
-
-
-def _redacted_url(url: str) -> str:
-    base, mark, query = url.partition("?")
-    return base + mark + redact_query(query)
-
-
-class OpenCall:
-    """A call that is being read. ``project`` is where its spans belong."""
-
-    def __init__(self, at_ns: int, value: Mapping[str, Any], limits: Limits) -> None:
-        self.project: str = value["project"]
-        self.reports: bool = value["reports"]
-        self.websocket = bool(value.get("websocket"))
-        self.reader = CallReader(read_start(at_ns, value), limits)
-        self._messages: dict[int, MessageReader] = {}
-
-    def response_start(self, status: int, headers: list[tuple[bytes, bytes]], at_ns: int) -> None:
-        """Read the head of the answer."""
-        self.reader.response_start(status, recordable(headers), at_ns)
-        if self.websocket and status == 101:
-            self._messages = {
-                frames.CLIENT_BYTES: MessageReader(headers, from_client=True),
-                frames.SERVER_BYTES: MessageReader(headers, from_client=False),
-            }
-
-    def end(
-        self,
-        at_ns: int,
-        outcome: Outcome,
-        error_type: str,
-        message: str,
-        overhead_ns: int | None,
-        retry_count: int,
-        cache_hit: bool | None,
-        fallback_index: int | None,
-        moved: tuple[str, bytes] | None,
-    ) -> CallRecord:
-        """Return what was read."""
-        end = CallEnd(outcome, at_ns, error_type, message, overhead_ns, retry_count, cache_hit, fallback_index)
-        record = self.reader.end(end)
-        if moved is not None:
-            provider, url = moved
-            record.start = replace(record.start, provider=provider, upstream_url=_redacted_url(url.decode("latin-1")))
-        return record
-
-    def websocket_bytes(self, kind: int, data: bytes, at_ns: int) -> None:
-        """Read bytes of an upgraded connection, or of the plain answer that came instead."""
-        reader = self._messages.get(kind)
-        if reader is None:
-            if kind == frames.SERVER_BYTES:
-                self.reader.response_chunk(data, at_ns)
-            return
-        direction: Direction = "client" if kind == frames.CLIENT_BYTES else "server"
-        for message in reader.feed(data):
-            self.reader.websocket_message(direction, message, at_ns)
-
-    def take_turns(self, limits: Limits) -> list[Span]:
-        """Return the spans of a WebSocket's answers that are complete: a connection may last for hours."""
-        turns = self.reader.take_turns()
-        return turn_spans(self.reader.start, turns, limits) if turns else []
-
-
-class Book:
-    """Turns frames into records. Knows the open calls; nothing it is fed can make it raise."""
-
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
-        self.calls: dict[int, OpenCall] = {}
-        self.unreadable = 0
-        #: (project, spans) of answers over WebSockets that are still open; whoever takes them empties it.
-        self.turns: list[tuple[str, list[Span]]] = []
-
-    def feed(self, kind: int, number: int, at_ns: int, payload: bytes) -> tuple[OpenCall, CallRecord] | None:
-        """Take one frame; return the call and its record when the frame ends it."""
-        try:
-            return self._feed(kind, number, at_ns, payload)
-        except Exception as error:
-            # The text of the error may quote content.
-            log.error("a call cannot be read: %s", type(error).__name__)
-            self.calls.pop(number, None)
-            self.unreadable += 1
-            return None
-
-    def _feed(self, kind: int, number: int, at_ns: int, payload: bytes) -> tuple[OpenCall, CallRecord] | None:
-        if kind == frames.START:
-            if len(self.calls) < MAX_OPEN_CALLS:
-                self.calls[number] = OpenCall(at_ns, frames.unpack(payload), self._limits)
-            else:
-                self.unreadable += 1
-            return None
-        call = self.calls.get(number)
-        if call is None:
-            return None
-        if kind == frames.RESPONSE_CHUNK:
-            call.reader.response_chunk(payload, at_ns)
-        elif kind == frames.REQUEST_CHUNK:
-            call.reader.request_chunk(payload)
-        elif kind == frames.REQUEST_END:
-            call.reader.request_end()
-        elif kind == frames.RESPONSE_START:
-            status, headers = frames.unpack(payload)
-            call.response_start(status, headers, at_ns)
-        elif kind in (frames.CLIENT_BYTES, frames.SERVER_BYTES):
-            call.websocket_bytes(kind, payload, at_ns)
-            if spans := call.take_turns(self._limits):
-                self.turns.append((call.project, spans))
-        elif kind == frames.FORGET:
-            del self.calls[number]
-        elif kind == frames.END:
-            del self.calls[number]
-            return call, call.end(at_ns, *frames.unpack(payload))
-        return None
-
-    def end_all(self, at_ns: int) -> list[tuple[OpenCall, CallRecord]]:
-        """End every open call, because the proxy is gone."""
-        ended = []
-        for number in list(self.calls):
-            value = ("upstream_error", "proxy_ended", "the proxy ended during this call", None, 0, None, None, None)
-            done = self.feed(frames.END, number, at_ns, marshal.dumps(value))
-            if done is not None:
-                ended.append(done)
-        return ended
-
-
-def summary_of(record: CallRecord) -> dict[str, Any]:
-    """Return what a policy charges a call by: status, models, tokens (``None``: not served), cost.
-
-    The answers over a WebSocket are summed; their models are those of the last.
-    """
-    readings = [record.reading, *(turn.reading for turn in record.turns)]
-    usages = [reading.usage for reading in readings]
-
-    def total(name: str) -> Any:
-        values = [value for usage in usages if (value := getattr(usage, name)) is not None]
-        return sum(values) if values else None
-
-    cost_usd = total("cost_usd")
-    return {
-        "outcome": record.end.outcome,
-        "status": record.status,
-        "request_model": next((item.request_model for item in reversed(readings) if item.request_model), ""),
-        "response_model": next((item.response_model for item in reversed(readings) if item.response_model), ""),
-        "input_tokens": total("input_tokens"),
-        "output_tokens": total("output_tokens"),
-        "cache_read_tokens": total("cache_read_tokens"),
-        "cache_write_tokens": total("cache_write_tokens"),
-        "cost_usd": str(cost_usd) if cost_usd is not None else None,
-    }
-
-
-class ParentDelivery:
-    """Hands batches to the process that mounts the proxy, and waits for its answer."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self._answered = threading.Condition()
-        self._answers: dict[int, tuple[bool, bool, str]] = {}
-
-    def deliver(self, batch: Batch) -> None:
-        """Hand a batch on; raise ``Undeliverable``."""
-        self._line.send(frames.pack(frames.DELIVER, batch.sequence, 0, (batch.project, batch.spans, batch.body)))
-        with self._answered:
-            if not self._answered.wait_for(lambda: batch.sequence in self._answers, DELIVER_TIMEOUT_S):
-                raise Undeliverable("the server does not take spans", retry=True)
-            kept, retry, message = self._answers.pop(batch.sequence)
-        if not kept:
-            raise Undeliverable(message, retry=retry)
-
-    def answered(self, sequence: int, answer: tuple[bool, bool, str]) -> None:
-        """Take the answer to a delivery."""
-        with self._answered:
-            self._answers = {sequence: answer}
-            self._answered.notify_all()
-
-    def close(self) -> None:
-        """Nothing is kept open."""
-
-
-class Line:
-    """The recorder's end of the socket pair. Sending is thread-safe and fails silently at the end."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._connection.setblocking(True)
-        self._poll = select.poll()
-        self._poll.register(connection, select.POLLIN | select.POLLHUP | select.POLLERR)
-        self._lock = threading.Lock()
-
-    def receive(self, timeout_s: float) -> bytes | None:
-        """Return what has come, ``None`` when nothing did in time, ``b""`` at the end."""
-        try:
-            # Polled, since a time-out of the socket's would hold for the thread that sends as well.
-            if not self._poll.poll(timeout_s * 1000):
-                return None
-            return self._connection.recv(1024 * 1024)
-        except OSError:
-            return b""
-
-    def send(self, data: bytes) -> None:
-        """Send a frame to the proxy."""
-        with self._lock:
-            try:
-                self._connection.sendall(data)
-            except OSError as error:
-                log.debug("the proxy is gone: %s", error)
 
 
 class RecorderLoop:
@@ -292,38 +66,77 @@ class RecorderLoop:
         self._pending_spans = self._pending_bytes = 0
         self._pending_since_s = 0.0
         self._stats_s = 0.0
+        self._closing = self._gone = False
 
     def run(self, cut: frames.Frames, first: list[tuple[int, int, int, bytes]]) -> None:
-        """Take frames until the end of the line."""
+        """Take frames until the proxy says that it stops, or is gone."""
         self._sender.start()
         for frame in first:
             self._take(*frame)
-        while True:
-            data = self._line.receive(GATHER_S if self._pending else STATS_S)
-            if data == b"":
-                break
-            if data is not None:
-                for frame in cut.feed(data):
-                    self._take(*frame)
-            now_s = time.monotonic()
-            if self._pending and now_s - self._pending_since_s >= GATHER_S:
-                self._keep()
-            if now_s - self._stats_s >= STATS_S:
-                self._stats_s = now_s
+        self._keep()
+        while not (self._closing or self._gone):
+            if time.monotonic() - self._stats_s >= STATS_S:
+                self._stats_s = time.monotonic()
                 self._report_stats()
+            self._read(cut, STATS_S)
         for call, record in self._book.end_all(time.time_ns()):
             self._note(call, record)
         self._keep()
-        if isinstance(self._delivery, OtlpDelivery):
-            deadline_s = time.monotonic() + LAST_SEND_S
-            while self._queue.stats()["queue_batches"] and time.monotonic() < deadline_s:
+        self._send_last(cut)
+
+    def _read(self, cut: frames.Frames, wait_s: float) -> None:
+        """Take what has come and keep its spans."""
+        waiting: deque[bytes] = deque()
+        waiting_bytes = self._receive(waiting, wait_s)
+        while waiting:
+            data = waiting.popleft()
+            waiting_bytes -= len(data)
+            for count, frame in enumerate(cut.feed(data)):
+                self._take(*frame)
+                if count % EMPTY_FRAMES == EMPTY_FRAMES - 1:
+                    if waiting_bytes < MAX_WAITING_BYTES:
+                        waiting_bytes += self._receive(waiting, 0)
+                    if self._is_due:
+                        self._keep()
+            if not waiting and self._pending and not self._is_due:
+                waiting_bytes += self._receive(waiting, 0)
+        self._keep()
+
+    @property
+    def _is_due(self) -> bool:
+        return bool(self._pending) and time.monotonic() - self._pending_since_s >= KEEP_S
+
+    def _receive(self, waiting: deque[bytes], wait_s: float) -> int:
+        """Add what has come to what waits here; return how many bytes that was."""
+        data = None if self._gone else self._line.receive(wait_s)
+        if data == b"":
+            self._gone = True
+        if not data:
+            return 0
+        waiting.append(data)
+        return len(data)
+
+    def _send_last(self, cut: frames.Frames) -> None:
+        """Send what is in the queue; what cannot be sent now, the next recorder does."""
+        deadline_s = time.monotonic() + LAST_SEND_S
+        # Delivering through the parent needs it, and the answers that it sends.
+        can_send = not self._gone or isinstance(self._delivery, OtlpDelivery)
+        while can_send and self._queue.stats()["queue_batches"] and time.monotonic() < deadline_s:
+            if self._gone:
                 time.sleep(0.02)
+            else:
+                self._read(cut, 0.02)
+            can_send = not self._gone or isinstance(self._delivery, OtlpDelivery)
         self._sender.drain(0.5)
+        self._report_stats()
 
     def _take(self, kind: int, number: int, at_ns: int, payload: bytes) -> None:
         if kind == frames.DELIVERED:
             if isinstance(self._delivery, ParentDelivery):
                 self._delivery.answered(number, frames.unpack(payload))
+            return
+        if kind == frames.CLOSING:
+            self._closing = True
             return
         done = self._book.feed(kind, number, at_ns, payload)
         while self._book.turns:

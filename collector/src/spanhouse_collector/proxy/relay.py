@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from spanhouse_collector.errors import ClientGone, Refused, UpstreamError
+from spanhouse_collector.proxy.browsers import PageGuard
 from spanhouse_collector.proxy.calls import guarded
 from spanhouse_collector.proxy.exchange import Receive
+from spanhouse_collector.proxy.headers import RawHeaders, RequestHead
 from spanhouse_collector.proxy.hook import CallPolicy, NoPolicy, Policy
 from spanhouse_collector.proxy.metrics import ProxyMetrics
 from spanhouse_collector.proxy.passage import Passage, Scope, Send
@@ -42,6 +44,7 @@ class Relay:
         policy: Policy | None = None,
         *,
         include_usage: bool = False,
+        page_guard: PageGuard | None = None,
     ) -> None:
         self.router = router
         self.pool = pool
@@ -49,6 +52,7 @@ class Relay:
         self.gate = gate
         self.policy = policy or NoPolicy()
         self.include_usage = include_usage
+        self._page_guard = page_guard
         self.metrics = metrics or ProxyMetrics()
         self._numbers = itertools.count(1)
         self._reports: dict[int, CallPolicy] = {}
@@ -62,6 +66,16 @@ class Relay:
             await passage.refuse(error)
         except ClientGone:
             pass
+
+    async def admit(self, method: bytes, headers: RawHeaders, head: RequestHead) -> str:
+        """Return the project that a call is recorded in; raise ``Refused`` for one that may not use the proxy."""
+        self.check_page(method, headers)
+        return await self.gate.admit(head.own)
+
+    def check_page(self, method: bytes, headers: RawHeaders) -> None:
+        """Raise ``ForeignPage`` for what another web site's page sent, where that matters."""
+        if self._page_guard is not None:
+            self._page_guard.check(method, headers)
 
     def report(self, number: int, summary: Mapping[str, Any]) -> None:
         """Take what the recorder read of a call to the policy that asked for it."""

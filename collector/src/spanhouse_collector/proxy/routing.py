@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from spanhouse_collector.errors import UnsignableRequest
-from spanhouse_collector.proxy.headers import RawHeaders, find
+from spanhouse_collector.proxy.headers import RawHeaders, is_signed
 from spanhouse_collector.proxy.upstreams import Route, Upstreams
 
 #: Ours, and Helicone's name of it for Azure (behind the prefix).
@@ -23,7 +23,7 @@ class Router:
         """Return the upstream and the path below it; raise ``Refused`` with the reason.
 
         With a target header, the path's first part is only a label (``/proxy/gateway/v1/…``) and what
-        follows is asked of the target.
+        follows is asked of the target. A client that names the target itself may have signed for it.
         """
         target = next((own[name] for name in _TARGET_HEADERS if own.get(name)), "")
         if target:
@@ -33,13 +33,9 @@ class Router:
                 upstream = replace(upstream, name=name.decode("latin-1")[:64].lower() or "target")
             return Route(upstream, slash + rest or b"/")
         route = self.upstreams.route(raw_path)
-        if _is_signed(query, headers):
+        if is_signed(headers, query):
             raise UnsignableRequest(
                 "the request is signed (AWS SigV4) for another host, so it cannot be passed on",
                 "use a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK) with the proxy's base URL",
             )
         return route
-
-
-def _is_signed(query: bytes, headers: RawHeaders) -> bool:
-    return find(headers, b"authorization").startswith(b"AWS4-") or b"X-Amz-Signature=" in query

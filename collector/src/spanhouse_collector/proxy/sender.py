@@ -12,7 +12,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from spanhouse_collector.errors import ConfigError, Undeliverable
-from spanhouse_collector.proxy.queue import Batch, Queue
+from spanhouse_collector.proxy.queue import MERGE_SPANS, Batch, Queue
 
 log = logging.getLogger("spanhouse.proxy")
 
@@ -22,6 +22,10 @@ SEND_TIMEOUT_S = 30.0
 #: What another try cannot mend. A wrong key or address can be mended by the operator, so that waits.
 _NEVER = frozenset({400, 413, 415, 422})
 GZIP_FROM_BYTES = 2048
+#: Spans are gathered this long for one request, unless there is a request's worth already.
+GATHER_S = 0.05
+#: How often to look whether an earlier recorder, still at its last spans, is done with the queue.
+TAKE_OVER_S = 0.1
 
 
 class Delivery(Protocol):
@@ -96,8 +100,9 @@ def _is_number(text: str | None) -> bool:
 class Sender(threading.Thread):
     """Delivers what the queue holds, oldest first, and tries again for as long as it takes.
 
-    ``progressed`` is called after each batch. A batch that can never be delivered (the backend says it
-    is wrong) is dropped and counted, so that it does not hold up what comes after it.
+    What comes within a moment goes in one request. ``progressed`` is called after each. A row that can
+    never be delivered (the backend says it is wrong) is dropped and counted, so that it does not hold up
+    what comes after it; rows that were refused together are tried one by one first.
     """
 
     def __init__(self, queue: Queue, delivery: Delivery, progressed: Callable[[], None] = lambda: None) -> None:
@@ -107,11 +112,20 @@ class Sender(threading.Thread):
         self._progressed = progressed
         self._ending = threading.Event()
         self._failures = 0
+        self._behind = False
+        self._singly_until = 0
 
     def run(self) -> None:
         """Deliver until told to stop."""
         while not self._ending.is_set():
-            batch = self._queue.take(1.0)
+            if not self._queue.may_deliver():
+                self._ending.wait(TAKE_OVER_S)
+                continue
+            if not self._queue.wait(1.0):
+                continue
+            if not self._behind:
+                self._ending.wait(GATHER_S)
+            batch = self._take()
             if batch is None:
                 continue
             pause_s = self._try(batch)
@@ -126,11 +140,22 @@ class Sender(threading.Thread):
         self._queue.wake()
         self.join(timeout_s)
 
+    def _take(self) -> Batch | None:
+        """Return what is delivered next: much at once, or one row of what was refused together."""
+        batch = self._queue.take()
+        if batch is not None and batch.sequence <= self._singly_until:
+            batch = self._queue.take(1)
+        self._behind = batch is not None and 2 * batch.spans >= MERGE_SPANS
+        return batch
+
     def _try(self, batch: Batch) -> float:
         """Deliver one batch; return how long to pause."""
         try:
             self._delivery.deliver(batch)
         except Undeliverable as error:
+            if not error.retry and len(batch.rows) > 1:
+                self._singly_until = batch.rows[-1]
+                return 0.0
             if not error.retry:
                 log.error("spans were refused for good: %s", error.message)
                 self._queue.done(batch, "dropped_refused")

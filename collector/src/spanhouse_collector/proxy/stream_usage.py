@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from spanhouse_collector.parse.include_usage import UsageFrameFilter, ask_for_usage
 from spanhouse_collector.proxy.exchange import ClientBody
-from spanhouse_collector.proxy.headers import find, read_bool, sort_out
+from spanhouse_collector.proxy.headers import find, is_signed, read_bool, sort_out
 from spanhouse_collector.proxy.hook import REPLAYABLE_BYTES, Call
 from spanhouse_collector.proxy.http1 import Head
 
@@ -18,11 +18,14 @@ HEADER = "stream-usage"
 
 
 def wants_usage(call: Call, for_all: bool) -> bool:
-    """Tell whether usage is to be asked for, where the request turns out to be a stream without."""
+    """Tell whether usage is to be asked for, where the request turns out to be a stream without.
+
+    A signed request is never changed.
+    """
     asked = read_bool(call.own.get(HEADER))
     if not (for_all if asked is None else asked):
         return False
-    return call.method == b"POST" and call.path.endswith(_PATHS)
+    return call.method == b"POST" and call.path.endswith(_PATHS) and not is_signed(call.headers, call.query)
 
 
 async def ask_for_usage_in(call: Call, body: ClientBody) -> UsageFrameFilter | None:

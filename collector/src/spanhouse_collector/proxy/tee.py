@@ -1,7 +1,8 @@
 """The copy of each call: collected on the event loop, handed to the recorder in one write per moment.
 
 Nothing here waits. When the recorder is behind by more than the bound, calls are left out and counted,
-never delayed.
+never delayed. The end of a call is handed over at once, and by the relay before the client gets its last
+bytes: a call that a client saw whole is on record even if the relay is killed in the next instant.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Tee:
         self.dropped = 0
 
     def start(self, number: int, at_ns: int, start: Mapping[str, Any]) -> CallTee:
-        """Begin the copy of a call. ``start`` has built-in types only; ``recorder.read_start`` reads it."""
+        """Begin the copy of a call. ``start`` has built-in types only; ``book.read_start`` reads it."""
         call = CallTee(self, number)
         call.add(frames.pack(frames.START, number, at_ns, start))
         return call
@@ -112,7 +113,12 @@ class CallTee:
         self.add(frames.pack(frames.RESPONSE_START, self._number, at_ns, (status, headers)))
 
     def end(self, end: CallEnd, moved: tuple[str, bytes] | None = None) -> None:
-        """Note the end. ``moved`` is the (provider, URL) that was asked in the end, if not the first."""
+        """Note the end, once, and hand it over.
+
+        ``moved`` is the (provider, URL) that was asked in the end, if not the first.
+        """
+        if self._over:
+            return
         value = (
             end.outcome,
             end.error_type,
@@ -125,6 +131,7 @@ class CallTee:
         )
         self.add(frames.pack(frames.END, self._number, end.at_ns, value))
         self._over = True
+        self._tee.flush()
 
     def add(self, *parts: bytes) -> None:
         """Hand over parts of a frame, or give the call up when there is no room or nobody to read it."""

@@ -170,10 +170,10 @@ class Tunnel:
     async def _open(self, path: bytes, query: bytes) -> Call:
         relay = self._relay
         head = sort_out(self._headers)
-        project = await relay.gate.admit(head.own)
+        project = await relay.admit(self._method, self._headers, head)
         route = relay.router.route(path, query, self._headers, head.own)
         call_id = os.urandom(16).hex()
-        child = child_traceparent(call_id, head.traceparent)
+        child = child_traceparent(call_id, head, self._headers, query)
         head.address(route.upstream.host_header, child)
         self._rest = route.rest
         return Call(

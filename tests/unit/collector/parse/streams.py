@@ -8,6 +8,7 @@ from tests.fakes import anthropic_messages
 from tests.fakes.answers import Answer
 from tests.fakes.knobs import Knobs
 from tests.unit.collector.parse.calls import Call, Json, frame, invoked, named, sse
+from tests.unit.collector.parse.engine_streams import engine_streams
 from tests.unit.collector.parse.openai_streams import ARGUMENTS, CALL, PLAY, USER, openai_streams
 
 CLAUDE = Knobs(model="claude-sonnet-4-5")
@@ -346,4 +347,4 @@ def _others() -> list[Call]:
     ]
 
 
-STREAMS = [*openai_streams(), *_anthropic(), *_gemini(), *_bedrock(), *_others()]
+STREAMS = [*openai_streams(), *_anthropic(), *_gemini(), *_bedrock(), *_others(), *engine_streams()]

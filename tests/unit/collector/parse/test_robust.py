@@ -32,6 +32,9 @@ PATHS = sorted({(call.provider, call.path, call.query) for call in STREAMS}) + [
     ("ollama", "/api/embed", ""),
     ("gemini", "/v1beta/models/e:batchEmbedContents", ""),
     ("bedrock", "/model/amazon.titan-text/invoke", ""),
+    ("vertex", "/v1/publishers/google/models/chat-bison:predict", ""),
+    ("vertex", "/v1/publishers/google/models/text-embedding-005:predict", ""),
+    ("tgi", "/", ""),
     ("bedrock", "/model/amazon.nova-pro/invoke", ""),
 ]
 TYPES = ["application/json", "text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream", ""]
@@ -41,6 +44,7 @@ KEYS = sorted(
     | {"model", "messages", "input", "output", "response", "item", "candidates", "parts", "usageMetadata", "tools"}
     | {"text", "arguments", "prompt_tokens", "input_tokens", "system", "stream", "results", "data", "embeddings"}
     | {"contentBlockIndex", "start", "toolUse", "message_start", "content_block", "output_index", "id", "status"}
+    | {"predictions", "instances", "token", "details", "meta_info", "event_type", "generations", "meta", "chat_history"}
     | {"completion_tokens_details", "documents", "source", "image_url", "instructions", "generationConfig", "images"}
 )
 VALUES = st.recursive(

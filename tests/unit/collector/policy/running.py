@@ -18,7 +18,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client import CollectorRegistry, generate_latest
 from uvicorn.server import ServerState
 
+from spanhouse_collector.errors import Unauthenticated
 from spanhouse_collector.policy.engine import PolicyEngine, with_pools
+from spanhouse_collector.policy.pool_pages import PoolPages
 from spanhouse_collector.policy.settings import read_document
 from spanhouse_collector.proxy.app import Proxy, ProxyOptions
 from spanhouse_collector.proxy.process import RecorderSetup
@@ -84,6 +86,12 @@ class OpenGate:
         return own.get("key", "default")
 
 
+def operator_only(own: Mapping[str, str]) -> None:
+    """Let those pass who say ``Spanhouse-Key: operator``."""
+    if own.get("key") != "operator":
+        raise Unauthenticated("this needs the operator's key")
+
+
 @asynccontextmanager
 async def running(
     data_dir: Path, upstreams: Mapping[str, str], policy: Mapping[str, Any] | None = None, *, recorded: bool = False
@@ -98,7 +106,7 @@ async def running(
     options = with_pools(ProxyOptions(upstreams=upstreams, connect_timeout_s=2), settings)
     engine = PolicyEngine(settings, Upstreams(options.upstreams), data_dir)
     setup = RecorderSetup(queue_path=data_dir / "queue.db", queue_max_bytes=1 << 24, deliver=deliver)
-    proxy = Proxy(options, setup, OpenGate(), policy=engine)
+    proxy = Proxy(options, setup, OpenGate(), policy=engine, operator=PoolPages(engine.pools, operator_only))
     # uvicorn's protocol without its server, whose stopping takes tenths of seconds.
     config = uvicorn.Config(proxy, http=RelayProtocol, ws=bind(proxy.tunnels), log_config=None, lifespan="off")
     config.load()

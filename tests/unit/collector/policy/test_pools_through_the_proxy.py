@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import orjson
+
 from tests.fakes.upstream import Reply, Upstream
 from tests.unit.collector.policy.running import (
     CACHE,
@@ -104,3 +106,46 @@ async def test_metrics_tell_how_policies_stand(tmp_path) -> None:
             f'spanhouse_proxy_pool_calls_total{{member="{upstream.url}",pool="llama"}} 1.0',
         ):
             assert line in text, text
+
+
+async def test_an_operator_drains_a_member_and_takes_it_back(tmp_path) -> None:
+    async with (
+        Upstream(Reply(delay_s=0.3)) as one,
+        Upstream() as two,
+        running(tmp_path, {}, pool(one.url, two.url, strategy="round-robin")) as proxy,
+    ):
+        key = {"Spanhouse_Key": "operator"}
+
+        async def states(path: str = "", body: bytes | None = b"") -> dict[str, dict[str, object]]:
+            answer = await proxy.ask(f"/-/pools{path}", body, **key)
+            assert answer.status == 200, answer.body
+            return {item["url"]: item for item in orjson.loads(answer.body)["pools"]["llama"]}
+
+        under_way = [asyncio.create_task(proxy.ask("/llama/v1/chat/completions")) for _ in range(2)]
+        await until(lambda: one.open)
+        drained = await states(f"/llama/drain?member={one.url}")
+        assert (drained[one.url]["state"], drained[one.url]["in_flight"]) == ("draining", 1)
+        for _ in range(4):
+            await proxy.ask("/llama/v1/chat/completions")
+        assert len(one.requests) == 1
+        assert {(await task).status for task in under_way} == {200}
+        assert (await states("", None))[one.url]["in_flight"] == 0
+        assert (await states(f"/llama/undrain?member={one.url}"))[one.url]["state"] == "healthy"
+        await proxy.ask("/llama/v1/chat/completions")
+        await proxy.ask("/llama/v1/chat/completions")
+        assert len(one.requests) == 2
+
+
+async def test_only_an_operator_sees_pools_and_mistakes_are_told(tmp_path) -> None:
+    async with Upstream() as one, running(tmp_path, {}, pool(one.url)) as proxy:
+        assert (await proxy.ask("/-/pools", None)).status == 401
+        for path, body in (
+            ("/-/pools/llama/drain?member=http://10.9.9.9", b""),
+            ("/-/pools/other/drain?member=" + one.url, b""),
+            ("/-/pools/llama/drain", b""),
+            ("/-/pools/llama/drain?member=" + one.url, None),
+            ("/-/elsewhere", None),
+        ):
+            answer = await proxy.ask(path, body, Spanhouse_Key="operator")
+            assert (answer.status, orjson.loads(answer.body)["error"]["code"]) == (404, "not_found"), path
+        assert not one.requests

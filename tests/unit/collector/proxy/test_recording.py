@@ -5,6 +5,7 @@ import marshal
 import os
 import sqlite3
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spanhouse_collector.errors import Undeliverable
 from spanhouse_collector.parse.contract import CallEnd
 from spanhouse_collector.proxy import frames
-from spanhouse_collector.proxy.queue import Queue
-from spanhouse_collector.proxy.recorder import Book
+from spanhouse_collector.proxy.book import Book
+from spanhouse_collector.proxy.queue import MERGE_BYTES, Batch, Queue, holds_batches
+from spanhouse_collector.proxy.sender import Sender
 from spanhouse_collector.proxy.tee import Tee
 from spanhouse_collector.proxy.wsframes import MessageReader
 
@@ -130,6 +133,23 @@ def test_calls_that_are_open_when_the_proxy_ends_are_recorded() -> None:
     assert (call.project, record.end.outcome, record.end.error_type) == ("p", "upstream_error", "proxy_ended")
 
 
+def test_a_stream_that_had_said_all_when_the_proxy_ended_is_complete() -> None:
+    said = b'data: {"model":"m","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\n'
+    for end, outcome in ((b"data: [DONE]\n\n", "complete"), (b"", "upstream_error")):
+        book = Book()
+        start = START | {"path": b"/v1/chat/completions"}
+        for frame in (
+            frames.pack(frames.START, 1, 1, start),
+            frames.pack(frames.RESPONSE_START, 1, 2, (200, [(b"content-type", b"text/event-stream")])),
+            frames.pack(frames.RESPONSE_CHUNK, 1, 3, said + end),
+        ):
+            for each in frames.Frames().feed(frame):
+                book.feed(*each)
+        ((_, record),) = book.end_all(9)
+        assert record.end.outcome == outcome
+        assert bool(record.end.error_type) == (outcome != "complete")
+
+
 # WebSocket messages -------------------------------------------------------------------------------
 
 
@@ -192,21 +212,94 @@ def test_a_bomb_is_not_inflated() -> None:
 
 def test_the_queue_keeps_order_over_restarts_and_counts(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "queue.db"
-    queue = Queue(path, max_bytes=10)
-    queue.put([("p", 2, b"12345"), ("q", 1, b"123456"), ("p", 1, b"12345")])
-    assert queue.stats() == {"queue_bytes": 10, "queue_batches": 2, "dropped_queue_full": 1}
+    queue = Queue(path, max_bytes=15)
+    queue.put([("p", 2, b"12345"), ("q", 1, b"12345"), ("r", 1, b"123456"), ("p", 1, b"54321")])
+    assert queue.stats() == {"queue_bytes": 15, "queue_batches": 3, "dropped_queue_full": 1}
     queue.close()
-    queue = Queue(path, max_bytes=10)
-    first = queue.take(0)
+    queue = Queue(path, max_bytes=15)
+    first = queue.take()
     assert first is not None
-    assert (first.project, first.spans, first.body) == ("p", 2, b"12345")
-    assert queue.take(0) == first
+    # One project's rows go together, whatever lies between them.
+    assert (first.project, first.spans, first.body) == ("p", 3, b"1234554321")
+    assert queue.take() == first
+    single = queue.take(1)
+    assert single is not None
+    assert single.body == b"12345"
     queue.done(first, "sent")
-    second = queue.take(0)
+    queue.done(single, "sent")  # counted once
+    second = queue.take()
     assert second is not None
     queue.done(second, "sent")
-    assert queue.take(0) is None
-    assert queue.stats() == {"queue_bytes": 0, "queue_batches": 0, "dropped_queue_full": 1, "sent": 3}
+    assert queue.take() is None
+    assert queue.stats() == {"queue_bytes": 0, "queue_batches": 0, "dropped_queue_full": 1, "sent": 4}
+
+
+def test_a_batch_is_bounded(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "queue.db", max_bytes=100_000_000)
+    queue.put([("p", 300, b"a"), ("p", 300, b"b"), ("p", 1, bytes(MERGE_BYTES + 1)), ("p", 1, b"c")])
+    taken = []
+    while (batch := queue.take()) is not None:
+        taken.append((batch.spans, len(batch.body)))
+        queue.done(batch, "sent")
+    assert taken == [(300, 1), (300, 1), (1, MERGE_BYTES + 1), (1, 1)]
+
+
+def test_only_the_owner_may_read_the_queue(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    path.touch(mode=0o644)  # as an earlier version left it
+    queue = Queue(path, max_bytes=100)
+    queue.put([("p", 1, b"x")])
+    assert queue.may_deliver()
+    assert {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == dict.fromkeys(
+        ("queue.db", "queue.db-wal", "queue.db-shm", "queue.lock"), 384
+    )
+
+
+def test_two_recorders_share_a_queue_and_one_delivers(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    assert not holds_batches(path)
+    old, new = Queue(path, max_bytes=100), Queue(path, max_bytes=100)
+    assert not holds_batches(path)
+    assert old.may_deliver()
+    assert not new.may_deliver()
+    old.put([("p", 1, b"12345")])
+    assert holds_batches(path)
+    batch = old.take()
+    assert batch is not None
+    assert new.stats()["queue_bytes"] == 5
+    old.done(batch, "sent")
+    new.done(batch, "sent")
+    assert new.stats() == old.stats() == {"queue_bytes": 0, "queue_batches": 0, "sent": 1}
+    old.close()
+    assert new.may_deliver()
+
+
+class Backend:
+    """Takes batches, but none with a bad row."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+
+    def deliver(self, batch: Batch) -> None:
+        if b"bad" in batch.body:
+            raise Undeliverable("bad", retry=False)
+        self.taken.append(batch.body)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_row_that_is_refused_takes_no_other_with_it(tmp_path: Path) -> None:
+    queue, backend = Queue(tmp_path / "queue.db", max_bytes=1000), Backend()
+    queue.put([("p", 1, body) for body in (b"one.", b"bad.", b"two.", b"three.")])
+    sender = Sender(queue, backend)
+    sender.start()
+    deadline_s = time.monotonic() + 5
+    while queue.take() is not None and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    sender.drain(5)
+    assert b"".join(backend.taken) == b"one.two.three."
+    assert queue.stats() == {"queue_bytes": 0, "queue_batches": 0, "sent": 3, "dropped_refused": 1}
 
 
 def test_a_damaged_queue_is_set_aside(tmp_path: Path) -> None:
@@ -224,4 +317,4 @@ def test_a_damaged_queue_is_set_aside(tmp_path: Path) -> None:
 def test_a_folder_nobody_can_write_still_queues_in_memory() -> None:
     queue = Queue(Path("/proc/nowhere/queue.db"), max_bytes=100)
     queue.put([("p", 1, b"x")])
-    assert queue.take(0) is not None
+    assert queue.take() is not None

@@ -20,7 +20,7 @@ from spanhouse_collector.parse.content import (
 from spanhouse_collector.parse.contract import Limits, Part
 from spanhouse_collector.parse.endpoints import Endpoint
 
-_PARAMETERS = {
+PARAMETERS = {
     "temperature": "temperature",
     "p": "top_p",
     "k": "top_k",
@@ -48,7 +48,7 @@ class CohereChat(Api):
         reading = self.reading
         reading.request_model = name_of(body.get("model"))
         reading.streaming = body.get("stream") is True
-        for theirs, ours in _PARAMETERS.items():
+        for theirs, ours in PARAMETERS.items():
             self.parameter(ours, body.get(theirs))
         self.stop_sequences(body.get("stop_sequences"))
         reading.input_messages = [chat_message(item) for item in dicts(body.get("messages"))]

@@ -1,0 +1,179 @@
+"""Frames of calls to records: which calls are open, and what was read of those that ended."""
+
+from __future__ import annotations
+
+import logging
+import marshal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from spanhouse_collector.parse.contract import (
+    CallContext,
+    CallEnd,
+    CallRecord,
+    CallStart,
+    Direction,
+    Headers,
+    Limits,
+    Outcome,
+)
+from spanhouse_collector.parse.reader import PROXY_ENDED, CallReader
+from spanhouse_collector.parse.spans import turn_spans
+from spanhouse_collector.policy.identity import KEY_ID_DIGITS, credential_id
+from spanhouse_collector.proxy import frames
+from spanhouse_collector.proxy.headers import call_context, recordable, redact_query
+from spanhouse_collector.proxy.wsframes import MessageReader
+
+log = logging.getLogger("spanhouse.proxy")
+
+MAX_OPEN_CALLS = 20_000
+
+
+def read_start(at_ns: int, value: Mapping[str, Any]) -> CallStart:
+    """Return the call that a ``START`` frame describes, without credentials."""
+    headers = recordable(value["headers"])
+    return CallStart(
+        call_id=value["call_id"],
+        provider=value["provider"],
+        upstream_url=_redacted_url(value["url"].decode("latin-1")),
+        method=value["method"].decode("latin-1"),
+        path=value["path"].decode("latin-1"),
+        query=redact_query(value["query"].decode("latin-1")),
+        request_headers=headers,
+        started_ns=at_ns,
+        traceparent=value["traceparent"].decode("latin-1"),
+        context=_context(value, headers),
+    )
+
+
+def _context(value: Mapping[str, Any], headers: Headers) -> CallContext:
+    """Return what the caller said, and what stands for the key it called with, as metadata ``key_id``."""
+    context = call_context(value["own"], headers)
+    key_id = credential_id(value["own"], value["headers"], value["query"])[:KEY_ID_DIGITS]
+    return replace(context, properties={**context.properties, "key_id": key_id}) if key_id else context
+
+
+def _redacted_url(url: str) -> str:
+    base, mark, query = url.partition("?")
+    return base + mark + redact_query(query)
+
+
+class OpenCall:
+    """A call that is being read. ``project`` is where its spans belong."""
+
+    def __init__(self, at_ns: int, value: Mapping[str, Any], limits: Limits) -> None:
+        self.project: str = value["project"]
+        self.reports: bool = value["reports"]
+        self.websocket = bool(value.get("websocket"))
+        self.reader = CallReader(read_start(at_ns, value), limits)
+        self._messages: dict[int, MessageReader] = {}
+
+    def response_start(self, status: int, headers: list[tuple[bytes, bytes]], at_ns: int) -> None:
+        """Read the head of the answer."""
+        self.reader.response_start(status, recordable(headers), at_ns)
+        if self.websocket and status == 101:
+            self._messages = {
+                frames.CLIENT_BYTES: MessageReader(headers, from_client=True),
+                frames.SERVER_BYTES: MessageReader(headers, from_client=False),
+            }
+
+    def end(
+        self,
+        at_ns: int,
+        outcome: Outcome,
+        error_type: str,
+        message: str,
+        overhead_ns: int | None,
+        retry_count: int,
+        cache_hit: bool | None,
+        fallback_index: int | None,
+        moved: tuple[str, bytes] | None,
+    ) -> CallRecord:
+        """Return what was read."""
+        end = CallEnd(outcome, at_ns, error_type, message, overhead_ns, retry_count, cache_hit, fallback_index)
+        record = self.reader.end(end)
+        if moved is not None:
+            provider, url = moved
+            record.start = replace(record.start, provider=provider, upstream_url=_redacted_url(url.decode("latin-1")))
+        return record
+
+    def websocket_bytes(self, kind: int, data: bytes, at_ns: int) -> None:
+        """Read bytes of an upgraded connection, or of the plain answer that came instead."""
+        reader = self._messages.get(kind)
+        if reader is None:
+            if kind == frames.SERVER_BYTES:
+                self.reader.response_chunk(data, at_ns)
+            return
+        direction: Direction = "client" if kind == frames.CLIENT_BYTES else "server"
+        for message in reader.feed(data):
+            self.reader.websocket_message(direction, message, at_ns)
+
+    def take_turns(self, limits: Limits) -> list[Span]:
+        """Return the spans of a WebSocket's answers that are complete: a connection may last for hours."""
+        turns = self.reader.take_turns()
+        return turn_spans(self.reader.start, turns, limits) if turns else []
+
+
+class Book:
+    """Turns frames into records. Knows the open calls; nothing it is fed can make it raise."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self.calls: dict[int, OpenCall] = {}
+        self.unreadable = 0
+        #: (project, spans) of answers over WebSockets that are still open; whoever takes them empties it.
+        self.turns: list[tuple[str, list[Span]]] = []
+
+    def feed(self, kind: int, number: int, at_ns: int, payload: bytes) -> tuple[OpenCall, CallRecord] | None:
+        """Take one frame; return the call and its record when the frame ends it."""
+        try:
+            return self._feed(kind, number, at_ns, payload)
+        except Exception as error:
+            # The text of the error may quote content.
+            log.error("a call cannot be read: %s", type(error).__name__)
+            self.calls.pop(number, None)
+            self.unreadable += 1
+            return None
+
+    def _feed(self, kind: int, number: int, at_ns: int, payload: bytes) -> tuple[OpenCall, CallRecord] | None:
+        if kind == frames.START:
+            if len(self.calls) < MAX_OPEN_CALLS:
+                self.calls[number] = OpenCall(at_ns, frames.unpack(payload), self._limits)
+            else:
+                self.unreadable += 1
+            return None
+        call = self.calls.get(number)
+        if call is None:
+            return None
+        if kind == frames.RESPONSE_CHUNK:
+            call.reader.response_chunk(payload, at_ns)
+        elif kind == frames.REQUEST_CHUNK:
+            call.reader.request_chunk(payload)
+        elif kind == frames.REQUEST_END:
+            call.reader.request_end()
+        elif kind == frames.RESPONSE_START:
+            status, headers = frames.unpack(payload)
+            call.response_start(status, headers, at_ns)
+        elif kind in (frames.CLIENT_BYTES, frames.SERVER_BYTES):
+            call.websocket_bytes(kind, payload, at_ns)
+            if spans := call.take_turns(self._limits):
+                self.turns.append((call.project, spans))
+        elif kind == frames.FORGET:
+            del self.calls[number]
+        elif kind == frames.END:
+            del self.calls[number]
+            return call, call.end(at_ns, *frames.unpack(payload))
+        return None
+
+    def end_all(self, at_ns: int) -> list[tuple[OpenCall, CallRecord]]:
+        """End every open call, because the proxy is gone."""
+        ended = []
+        for number in list(self.calls):
+            value = ("upstream_error", PROXY_ENDED, "the proxy ended during this call", None, 0, None, None, None)
+            done = self.feed(frames.END, number, at_ns, marshal.dumps(value))
+            if done is not None:
+                ended.append(done)
+        return ended

@@ -1,0 +1,138 @@
+"""The recorder as a process: started when there is something for it, and living longer than its proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from spanhouse_collector.errors import Undeliverable
+from spanhouse_collector.parse.contract import CallEnd
+from spanhouse_collector.proxy import frames
+from spanhouse_collector.proxy.process import RecorderProcess, RecorderSetup
+from spanhouse_collector.proxy.queue import Queue
+from spanhouse_collector.proxy.tee import Tee
+from tests.unit.collector.proxy.test_recording import START
+
+
+class Server:
+    """What the recorder delivers to; ``away`` has it refuse for now."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.away = away
+        self.spans = 0
+
+    async def deliver(self, project: str, spans: int, body: bytes) -> None:
+        if self.away:
+            raise Undeliverable("away", retry=True)
+        self.spans += spans
+
+
+@contextlib.asynccontextmanager
+async def recorder(path: Path, server: Server, **setup: Any) -> AsyncIterator[RecorderProcess]:
+    process = RecorderProcess(RecorderSetup(queue_path=path, queue_max_bytes=1 << 26, deliver=server.deliver, **setup))
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.stop()
+
+
+def record(process: RecorderProcess, number: int, body: bytes = b"x") -> None:
+    """Hand over a whole call as the relay does: its end is handed over at once."""
+    call = Tee(process, 1 << 26).start(number, 1, {**START, "call_id": f"c{number}"})
+    call.part(frames.RESPONSE_CHUNK, body, 2)
+    call.end(CallEnd("complete", 3))
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 15) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.01)
+
+
+def child_of(process: RecorderProcess) -> int:
+    assert process._process is not None
+    return process._process.pid
+
+
+async def test_a_lazy_one_runs_once_there_is_a_call_which_waits_for_it(tmp_path: Path) -> None:
+    server = Server()
+    async with recorder(tmp_path / "queue.db", server, lazy=True) as process:
+        await asyncio.sleep(0.1)
+        assert process._process is None
+        record(process, 1)
+        assert process.backlog_bytes() > 0
+        await until(lambda: server.spans == 1)
+        assert process.backlog_bytes() == 0
+    assert ended(child_of(process))
+
+
+async def test_a_lazy_one_delivers_what_an_earlier_one_left(tmp_path: Path) -> None:
+    left = Queue(tmp_path / "queue.db", 1000)
+    left.put([("p", 3, b"")])
+    left.close()
+    server = Server()
+    async with recorder(tmp_path / "queue.db", server, lazy=True):
+        await until(lambda: server.spans == 3)
+
+
+async def test_a_stop_delivers_the_last_calls(tmp_path: Path) -> None:
+    server = Server()
+    async with recorder(tmp_path / "queue.db", server) as process:
+        for number in range(50):
+            record(process, number)
+    assert server.spans == 50
+    async with recorder(tmp_path / "queue.db", server, lazy=True) as process:
+        record(process, 1)  # and a stop at once, while it is still starting
+    assert server.spans == 51
+
+
+async def test_what_was_handed_over_outlives_the_proxy(tmp_path: Path) -> None:
+    server = Server(away=True)
+    path = tmp_path / "queue.db"
+    async with recorder(path, server) as process:
+        for number in range(200):
+            record(process, number, b"y" * 500)
+        child = child_of(process)
+        assert process.backlog_bytes() == 0  # all of it is in the socket
+        process._close()  # what the system does for a proxy that is killed
+        await until(lambda: ended(child))
+    rows = sqlite3.connect(path).execute("SELECT SUM(spans) FROM batches").fetchone()
+    assert rows == (200,)
+
+
+async def test_more_than_the_socket_takes_waits_and_goes_on(tmp_path: Path) -> None:
+    server = Server()
+    async with recorder(tmp_path / "queue.db", server) as process:
+        record(process, 1, bytes(32 * 1024 * 1024))
+        assert process.backlog_bytes() > 0
+        record(process, 2)
+        await until(lambda: server.spans == 2, 30)
+        assert process.backlog_bytes() == 0
+
+
+async def test_calls_that_begin_after_it_died_wait_for_the_next(tmp_path: Path) -> None:
+    server = Server()
+    async with recorder(tmp_path / "queue.db", server) as process:
+        generation = process.generation
+        os.kill(child_of(process), 9)
+        await until(lambda: process.generation > generation)
+        record(process, 1)
+        await until(lambda: server.spans == 1)
+        assert process.restarts == 1
+
+
+def ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
