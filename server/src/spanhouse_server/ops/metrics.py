@@ -6,7 +6,7 @@ only read here, at scrape time; the instruments below count what one process doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Protocol
@@ -14,6 +14,9 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, Info, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from spanhouse_server.errors import SpanhouseError
+from spanhouse_server.ops.workers import WorkerCollector, WorkerNumbers
 
 #: Bounds in seconds: from a cached answer to the longest query allowed by default.
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -91,6 +94,14 @@ class Metrics:
             registry=self.registry,
         )
 
+    def watch_workers(self, states: Callable[[], Sequence[WorkerNumbers]]) -> None:
+        """Read how background workers go from ``states`` at every scrape."""
+        self.registry.register(WorkerCollector(states))
+
+    def watch_alerts(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Read how many alerts there are by state, and messages ``waiting``, from ``counts`` at every scrape."""
+        self.registry.register(_AlertCollector(counts))
+
     def watch_ingest(self, stats: Callable[[], IngestStats]) -> None:
         """Read the durable ingest counters and the spool's state from ``stats`` at every scrape."""
         self.registry.register(_IngestCollector(stats))
@@ -104,6 +115,29 @@ def timed(histogram: Histogram) -> Iterator[None]:
         yield
     finally:
         histogram.observe(perf_counter() - begun)
+
+
+class _AlertCollector(Collector):
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            counts = self._counts()
+        except SpanhouseError:
+            return  # a store that is away must not take the other figures along
+        alerts = GaugeMetricFamily(
+            "spanhouse_alerts", "Alerts by state; resolved ones as long as kept.", labels=["state"]
+        )
+        for state in ("pending", "firing", "resolved"):
+            alerts.add_metric([state], counts.get(state, 0))
+        yield alerts
+        yield GaugeMetricFamily(
+            "spanhouse_alert_notifications_waiting", "Messages not yet delivered.", value=counts.get("waiting", 0)
+        )
 
 
 class _IngestCollector(Collector):

@@ -11,11 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from spanhouse_server.model.budgets import Budget, Crossing, GpuPrice, Slo
 from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.model.leases import Backfill, LeaseState
 from spanhouse_server.model.prices import OwnPrice
+from spanhouse_server.store.alert_records import AlertRecords
 
 #: Tables that accept blocks; each name is a numbered file under ``migrations/columnar``.
 TABLES = ("spans", "span_index", "traces", "logs", "metric_points", "scores")
+
+#: Tables that the engine fills from others (``derive``), with the rollups' migration.
+DERIVED_TABLES = ("rollups", "rollup_marks", "rollup_state")
 
 #: Every key of a project begins so; other vendors' keys do not.
 KEY_MARK = "sk-sh-"
@@ -47,6 +53,13 @@ class ColumnarStore(Protocol):
 
         ``sql`` is written by us; every value from outside goes through ``{name:Type}``
         placeholders and ``parameters``. Reads are bounded in time and memory by settings.
+        """
+
+    def derive(self, table: str, columns: Sequence[str], sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Insert the rows of a read into one of ``DERIVED_TABLES`` inside the engine; durable when this returns.
+
+        The read names its values in the order of ``columns``; its parameters are bound as in ``select``. Not
+        atomic: readers must not look at the rows before something else says that they are complete.
         """
 
     def stored_versions(self, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
@@ -98,6 +111,10 @@ class ApiKey:
 class RecordsStore(Protocol):
     """Configuration in SQLite or Postgres."""
 
+    @property
+    def alerts(self) -> AlertRecords:
+        """Everything about alerts."""
+
     def migrate(self) -> None:
         """Bring the schema to the newest revision."""
 
@@ -136,6 +153,90 @@ class RecordsStore(Protocol):
 
     def delete_price(self, project_id: str, price_id: str) -> OwnPrice:
         """Remove an own price and return it. Raises ``NotFound``."""
+
+    def budgets(self, project_id: str | None = None) -> list[Budget]:
+        """Return the budgets of a project, or of all projects, oldest first."""
+
+    def budget(self, project_id: str, budget_id: str) -> Budget:
+        """Return one budget. Raises ``NotFound``."""
+
+    def create_budget(self, budget: Budget) -> Budget:
+        """Add a budget (its id and times are set here); return it. Raises ``BadRequest``, ``NotFound``."""
+
+    def update_budget(self, budget: Budget) -> Budget:
+        """Replace the budget with the same id; return it. Raises ``NotFound``."""
+
+    def delete_budget(self, project_id: str, budget_id: str) -> Budget:
+        """Remove a budget with its crossings and return it. Raises ``NotFound``."""
+
+    def record_crossings(self, crossings: Sequence[Crossing]) -> list[Crossing]:
+        """Keep crossings and return those that were not known before: each threshold is crossed once a period."""
+
+    def crossings(self, project_id: str, budget_id: str) -> list[Crossing]:
+        """Return the newest crossings of a budget, newest first; none for a budget of another project."""
+
+    def key_ids(self, project_id: str) -> dict[str, str]:
+        """Return what stands on spans for each key of a project, by the key's id."""
+
+    def slos(self, project_id: str | None = None) -> list[Slo]:
+        """Return the service levels of a project, or of all projects, oldest first."""
+
+    def slo(self, project_id: str, slo_id: str) -> Slo:
+        """Return one service level. Raises ``NotFound``."""
+
+    def create_slo(self, slo: Slo) -> Slo:
+        """Add a service level (its id and times are set here); return it. Raises ``BadRequest``, ``NotFound``."""
+
+    def update_slo(self, slo: Slo) -> Slo:
+        """Replace the service level with the same id; return it. Raises ``NotFound``."""
+
+    def delete_slo(self, project_id: str, slo_id: str) -> Slo:
+        """Remove a service level and return it. Raises ``NotFound``."""
+
+    def gpu_prices(self, project_id: str) -> list[GpuPrice]:
+        """Return the GPU prices of a project, oldest first."""
+
+    def create_gpu_price(self, price: GpuPrice) -> GpuPrice:
+        """Add a GPU price (its id and time are set here); return it. Raises ``BadRequest``, ``NotFound``."""
+
+    def delete_gpu_price(self, project_id: str, price_id: str) -> GpuPrice:
+        """Remove a GPU price and return it. Raises ``NotFound``."""
+
+    def leases(self) -> list[LeaseState]:
+        """Return the lease and cursor of every background worker, by name."""
+
+    def take_lease(
+        self, name: str, holder: str, seen: LeaseState | None, position_ns: int, covered_ns: int
+    ) -> LeaseState:
+        """Take a lease that is free, the holder's own, or still as ``seen``; return how it stands then.
+
+        The answer's ``holder`` tells whether it was taken; taking raises its fence. A lease that is new begins
+        at ``position_ns`` and ``covered_ns``.
+        """
+
+    def next_fence(self, name: str, holder: str) -> int:
+        """Raise the fence for the next call of the worker and return it. Raises ``LeaseLost``."""
+
+    def renew_lease(self, name: str, holder: str) -> bool:
+        """Show that the holder lives; return whether it still is the holder."""
+
+    def move_cursor(self, name: str, fence: int, position_ns: int, covered_ns: int) -> None:
+        """Note how far the worker is. Raises ``LeaseLost`` when ``fence`` is not the newest."""
+
+    def release_lease(self, name: str, holder: str) -> None:
+        """Let the next one take the lease at once."""
+
+    def add_backfill(self, worker: str, project_id: str, from_ns: int, to_ns: int) -> Backfill:
+        """Ask a worker for a range of start times (empty project: all). Raises ``BadRequest``."""
+
+    def backfills(self, worker: str = "", states: Sequence[str] = ()) -> list[Backfill]:
+        """Return the backfills of a worker, or of all, in some states, or in all, oldest first."""
+
+    def backfill(self, backfill_id: str) -> Backfill:
+        """Return one backfill. Raises ``NotFound``."""
+
+    def move_backfill(self, made: Backfill, fence: int) -> None:
+        """Keep how far a backfill is. Raises ``LeaseLost`` when ``fence`` is not its worker's newest."""
 
     def close(self) -> None:
         """Release connections."""

@@ -84,6 +84,10 @@ class StoreGate:
         """Return the rows of a read."""
         return self._opened().select(sql, parameters)
 
+    def derive(self, table: str, columns: Sequence[str], sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Insert the rows of a read into a derived table."""
+        self._opened().derive(table, columns, sql, parameters)
+
     def stored_versions(self, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
         """Return the versions stored for these traces."""
         return self._opened().stored_versions(traces)

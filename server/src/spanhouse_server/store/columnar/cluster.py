@@ -18,7 +18,13 @@ _ALTER = re.compile(r"ALTER TABLE (\w+)\s+", re.IGNORECASE)
 _COLUMN_CHANGE = re.compile(r"(ADD|DROP|MODIFY|RENAME|COMMENT|CLEAR)\s+COLUMN", re.IGNORECASE)
 
 #: What decides the shard; most tables hold traces.
-_SHARD_KEYS = {"metric_points": "cityHash64(project_id, name, series_id)"}
+_SHARD_KEYS = {
+    "metric_points": "cityHash64(project_id, name, series_id)",
+    # A bucket and its mark lie together.
+    "rollups": "cityHash64(project_id, start_s)",
+    "rollup_marks": "cityHash64(project_id, start_s)",
+    "rollup_state": "cityHash64(project_id)",
+}
 _TRACE_SHARD = "cityHash64(project_id, trace_id)"
 
 

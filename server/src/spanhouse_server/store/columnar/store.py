@@ -14,7 +14,7 @@ from spanhouse_server.store.columnar import lookups, migrate
 from spanhouse_server.store.columnar.connect import Target, parse_dsn
 from spanhouse_server.store.columnar.faults import translated
 from spanhouse_server.store.columnar.pool import ClientPool
-from spanhouse_server.store.contract import TABLES, ColumnarStore, IndexKeys, SpanKey, TraceKey
+from spanhouse_server.store.contract import DERIVED_TABLES, TABLES, ColumnarStore, IndexKeys, SpanKey, TraceKey
 
 INSERT_CLIENTS = 3
 SELECT_CLIENTS = 4
@@ -40,6 +40,11 @@ _INSERT_SETTINGS = {
 }
 
 
+#: One thread: background work must leave the others to the reads that people wait for.
+_DERIVE_SETTINGS = {"max_threads": 1, "max_execution_time": INSERT_TIMEOUT_S, "use_skip_indexes_if_final": 1,
+                    "use_skip_indexes_if_final_exact_mode": 1}  # fmt: skip
+
+
 def open_columnar(dsn: str, *, cluster: str = "", memory_mb: int = 2048, query_timeout_s: int = 30) -> ColumnarStore:
     """Open the columnar store behind a DSN (see ``connect``).
 
@@ -60,6 +65,9 @@ class ClickHouseStore:
         if cluster:
             insert_settings["distributed_foreground_insert"] = 1
         select_settings = _select_settings(target, memory_mb, query_timeout_s)
+        for settings in (insert_settings, select_settings) if cluster else ():
+            # What is asked for in one statement lies on one shard: all rows of a trace, a bucket and its mark.
+            settings["distributed_product_mode"] = "local"
         self._inserts = ClientPool(
             lambda: target.client(insert_settings, INSERT_TIMEOUT_S),
             INSERT_CLIENTS,
@@ -95,6 +103,14 @@ class ClickHouseStore:
             result = client.query(sql, parameters=dict(parameters or {}))
             names = result.column_names
             return [dict(zip(names, row, strict=True)) for row in result.result_rows]
+
+    def derive(self, table: str, columns: Sequence[str], sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Insert the rows of a read into a derived table inside the engine; durable when this returns."""
+        if table not in DERIVED_TABLES:
+            raise StoreError(f"the table {table!r} is not derived from others")
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) {sql}"
+        with translated(), self._inserts.client() as client:
+            client.command(statement, parameters=dict(parameters or {}), settings=_DERIVE_SETTINGS)
 
     def stored_versions(self, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
         """Return the version of every span stored for these traces."""

@@ -18,7 +18,10 @@ from spanhouse_server.errors import BadRequest, Conflict, NotFound
 from spanhouse_server.model.prices import OwnPrice
 from spanhouse_server.store.contract import KEY_MARK, ApiKey, Project, RecordsStore
 from spanhouse_server.store.records import schema
+from spanhouse_server.store.records.alerts import SqlAlerts
+from spanhouse_server.store.records.budgets import BudgetMethods
 from spanhouse_server.store.records.engine import make_engine, plain, translated
+from spanhouse_server.store.records.leases import LeaseMethods
 from spanhouse_server.store.records.prices import add_price, list_prices, remove_price
 from spanhouse_server.store.records.tables import KeyRecord, ProjectRecord, SettingRecord
 
@@ -36,13 +39,14 @@ def open_records(url: str) -> RecordsStore:
     return SqlRecords(make_engine(url))
 
 
-class SqlRecords:
+class SqlRecords(BudgetMethods, LeaseMethods):
     """The records store on SQLAlchemy. Thread-safe; every call is one transaction."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._readers = sessionmaker(engine, expire_on_commit=False)
         self._writers = sessionmaker(engine.execution_options(writes=True), expire_on_commit=False)
+        self.alerts = SqlAlerts(self._reading, self._writing)
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
