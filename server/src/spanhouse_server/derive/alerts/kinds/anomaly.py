@@ -1,0 +1,282 @@
+"""Rules that fire when a metric departs from its own seasonal baseline.
+
+What a series has taught is kept in memory between evaluations, so that each reads only what is new. The last
+buckets are read again every time, since late spans may still change them; older changes are not noticed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+from spanhouse_server.derive.alerts.kinds.contract import Observation
+from spanhouse_server.derive.alerts.kinds.parameters import Parameters
+from spanhouse_server.derive.anomaly import Detector, Options, Verdict, scale_of
+from spanhouse_server.derive.anomaly.detector import Stream
+from spanhouse_server.derive.anomaly.options import DAY_S, HOUR_S
+from spanhouse_server.derive.series import SeriesQuery, SeriesSource, empty_value, ratio_of
+from spanhouse_server.errors import BadRequest
+from spanhouse_server.model.alerts import Rule
+from spanhouse_server.query.figures import find_figure
+
+DIRECTIONS = ("both", "up", "down")
+#: Buckets of evidence: six hours of five minutes.
+EVIDENCE_POINTS = 72
+#: The last buckets, which late spans may still change: they are judged, but not learnt from yet.
+UNSETTLED_BUCKETS = 3
+#: Series that all rules together may keep in memory, about 0.2 MB each.
+MAX_SERIES = 1000
+#: Groups kept in memory, as a multiple of those that are read.
+MOST_GROUPS = 2
+#: A value this near its bound (as a share of the way) does not end an alert.
+HOLDS = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The parameters of a rule: what it looks for, and how far back and over how many groups (the largest)."""
+
+    direction: Literal["both", "up", "down"]
+    options: Options
+    history_s: int
+    groups: int
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One group's series: what is learnt from the settled buckets, and the verdicts to show.
+
+    It begins with the first bucket that holds something: before that, 0 requests say that there was no such group.
+    """
+
+    labels: Mapping[str, str]
+    stream: Stream
+    counts: bool
+    heard_s: int = -1
+    recent: deque[Verdict] = field(default_factory=lambda: deque(maxlen=EVIDENCE_POINTS))
+
+    def copy(self) -> _Watched:
+        return _Watched(self.labels, self.stream.copy(), self.counts, self.heard_s, self.recent.copy())
+
+    def push(self, at_s: int, value: float | None, requests: float | None) -> None:
+        if value or (value is not None and not self.counts):
+            self.heard_s = at_s
+        if self.heard_s >= 0:
+            self.recent.append(self.stream.push(at_s, value, requests))
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What one rule has learnt: its groups up to ``next_s``, the first bucket that was not taken in yet."""
+
+    rule: Rule
+    next_s: int
+    groups: dict[tuple[str, ...], _Watched] = field(default_factory=dict)
+
+    def copy(self) -> _Memory:
+        return _Memory(self.rule, self.next_s, {key: each.copy() for key, each in self.groups.items()})
+
+
+class Anomaly:
+    """A metric that departs from what is normal for it at this hour of the week, group by group.
+
+    The rule's ``window_s`` is the width of a bucket and must divide an hour. Parameters: ``direction`` (``up``,
+    ``down`` or ``both``), ``deviations`` (robust standard deviations that make a spike), ``creep`` (the bound of the
+    CUSUM), ``min_change`` (0.25: a quarter more, or divided by 1.25) and ``min_delta`` (in the metric's unit), both of
+    which a change must reach to matter, ``min_requests`` that are judged at once, ``silence_s`` (a count of nothing
+    is missing telemetry before that), ``relearn_s`` (a new level is normal after that), ``learn_s`` (nothing is judged
+    before), ``history_s`` and ``groups`` (the largest are watched).
+    """
+
+    name = "anomaly"
+    metric_use = "needed"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._memories: WeakKeyDictionary[SeriesSource, OrderedDict[tuple[str, str], _Memory]] = WeakKeyDictionary()
+
+    def check(self, params: Mapping[str, Any]) -> Watch:
+        """Return the parameters; raise ``BadRequest``."""
+        given, usual = Parameters(params), Options()
+        direction = given.choice("direction", "both", DIRECTIONS)
+        options = Options(
+            k=_number(given, "deviations", usual.k, 2.0, 100.0),
+            h=_number(given, "creep", usual.h, 2.0, 1000.0),
+            min_ratio=_number(given, "min_change", usual.min_ratio, 0.0, 1000.0),
+            min_delta=_number(given, "min_delta", usual.min_delta, 0.0, 1e12),
+            min_requests=_number(given, "min_requests", usual.min_requests, 0.0, 1e9),
+            silence_s=given.whole("silence_s", usual.silence_s, lowest=0, highest=28 * DAY_S),
+            learn_s=given.whole("learn_s", usual.learn_s, lowest=HOUR_S, highest=28 * DAY_S),
+            relearn_s=given.whole("relearn_s", usual.relearn_s, lowest=HOUR_S, highest=28 * DAY_S),
+        )
+        history_s = given.whole("history_s", usual.memory_s, lowest=DAY_S, highest=usual.memory_s)
+        groups = given.whole("groups", 20, lowest=1, highest=100)
+        given.finish()
+        return Watch(direction, replace(options, memory_s=history_s), history_s, groups)  # type: ignore[arg-type]
+
+    def observe(self, rule: Rule, source: SeriesSource, at_s: int) -> list[Observation]:
+        """Judge the last whole bucket of every group; raise ``BadRequest`` for buckets that do not fill an hour."""
+        return next(self.observe_over(rule, source, at_s, at_s, 1))[1]
+
+    def observe_over(
+        self, rule: Rule, source: SeriesSource, from_s: int, to_s: int, step_s: int
+    ) -> Iterator[tuple[int, list[Observation]]]:
+        """Judge at every step from one read."""
+        last_end_s = _last_bucket_end(rule, to_s)
+        memory = self._recalled(rule, source, _last_bucket_end(rule, from_s))
+        buckets = _read(rule, source, memory.next_s, last_end_s)
+        settled_s = last_end_s - UNSETTLED_BUCKETS * rule.window_s
+        seen: list[Observation] | None = None
+        for at_s in range(from_s, to_s + 1, step_s):
+            end_s = _last_bucket_end(rule, at_s)
+            if seen is None or end_s > memory.next_s:
+                if memory.next_s <= settled_s < end_s:
+                    _advance(memory, buckets, settled_s)
+                    self._keep(source, memory.copy())
+                _advance(memory, buckets, end_s)
+                seen = [_observation(rule, each) for each in memory.groups.values() if each.recent]
+            yield at_s, seen
+
+    def _recalled(self, rule: Rule, source: SeriesSource, end_s: int) -> _Memory:
+        """Return what the rule has learnt up to some buckets before ``end_s``, or nothing learnt yet."""
+        watch: Watch = rule.params
+        first_s = max(end_s - watch.history_s, 0) // rule.window_s * rule.window_s
+        with self._lock:
+            kept = self._memories.get(source)
+            memory = kept.get((rule.project_id, rule.id)) if kept else None
+        settled_s = end_s - UNSETTLED_BUCKETS * rule.window_s
+        if memory is None or memory.rule != rule or not first_s < memory.next_s <= settled_s:
+            return _Memory(rule, first_s)
+        return memory.copy()
+
+    def _keep(self, source: SeriesSource, memory: _Memory) -> None:
+        """Keep what a rule has learnt; over the bound, what was used longest ago is forgotten and read again."""
+        key = (memory.rule.project_id, memory.rule.id)
+        with self._lock:
+            kept = self._memories.setdefault(source, OrderedDict())
+            kept[key] = memory
+            kept.move_to_end(key)
+            while sum(len(each.groups) for each in kept.values()) > MAX_SERIES and len(kept) > 1:
+                kept.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Buckets:
+    """What was read: per group, the values and the requests they are made of from ``first_s`` on."""
+
+    first_s: int
+    width_s: int
+    count: int
+    empty: float | None
+    groups: Mapping[tuple[str, ...], tuple[Mapping[str, str], Sequence[float | None], Sequence[float | None] | None]]
+
+
+def _number(given: Parameters, name: str, usual: float, lowest: float, highest: float) -> float:
+    value = given.number(name, usual, lowest=lowest, highest=highest)
+    return usual if value is None else value
+
+
+def samples_of(metric: str) -> str | None:
+    """Return the metric that counts what a value is made of, or nothing for metrics that are counts themselves."""
+    if scale_of(metric) == "count":
+        return None
+    if parts := ratio_of(metric):
+        return parts[1] if scale_of(parts[1]) == "count" else None
+    base = metric.partition(".")[0]
+    if base == "score":
+        return f"score.{find_figure(metric).score_name}.count"
+    return {"duration_ms": "spans", "trace_duration_ms": "traces"}.get(base, "requests")
+
+
+def _last_bucket_end(rule: Rule, at_s: int) -> int:
+    if HOUR_S % rule.window_s:
+        raise BadRequest(
+            f"window_s: an anomaly rule's buckets of {rule.window_s} s do not divide an hour",
+            "use 60, 300, 600, 900, 1800 or 3600",
+        )
+    return at_s // rule.window_s * rule.window_s
+
+
+def _read(rule: Rule, source: SeriesSource, from_s: int, to_s: int) -> _Buckets:
+    watch: Watch = rule.params
+    query = SeriesQuery(rule.metric, rule.group_by, rule.q, rule.window_s, watch.groups)
+    found = source.read(rule.project_id, query, from_s, to_s)
+    samples: dict[tuple[str, ...], Sequence[float | None]] = {}
+    if name := samples_of(rule.metric):
+        for series in source.read(rule.project_id, replace(query, metric=name), from_s, to_s):
+            samples[_key(rule, series.labels)] = [value for _, value in series.points]
+    count = (to_s - from_s) // rule.window_s
+    groups = {
+        _key(rule, series.labels): (
+            series.labels,
+            [value for _, value in series.points][:count],
+            samples.get(_key(rule, series.labels)),
+        )
+        for series in found
+    }
+    return _Buckets(from_s, rule.window_s, count, empty_value(rule.metric), groups)
+
+
+def _key(rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(labels.get(name, "") for name in rule.group_by)
+
+
+def _advance(memory: _Memory, buckets: _Buckets, end_s: int) -> None:
+    """Take in the buckets up to ``end_s``; a known group that was not read had nothing to measure."""
+    rule = memory.rule
+    first = (memory.next_s - buckets.first_s) // buckets.width_s
+    last = min((end_s - buckets.first_s) // buckets.width_s, buckets.count)
+    if last <= first:
+        return
+    watch: Watch = rule.params
+    for key, (labels, _, _) in buckets.groups.items():
+        if key not in memory.groups:
+            detector = Detector(replace(watch.options, scale=scale_of(rule.metric)), rule.window_s)
+            memory.groups[key] = _Watched(labels, detector.stream(), buckets.empty is not None)
+    for key, watched in memory.groups.items():
+        read = buckets.groups.get(key)
+        for index in range(first, last):
+            value = buckets.empty if read is None else read[1][index]
+            requests = None if read is None or read[2] is None else read[2][index]
+            watched.push(buckets.first_s + index * buckets.width_s, value, requests)
+    memory.next_s = buckets.first_s + last * buckets.width_s
+    # Which groups are the largest changes all the time: those silent for longest make room.
+    for key in sorted(memory.groups, key=lambda each: memory.groups[each].heard_s)[: -MOST_GROUPS * watch.groups]:
+        del memory.groups[key]
+
+
+def _observation(rule: Rule, watched: _Watched) -> Observation:
+    watch: Watch = rule.params
+    verdict = watched.recent[-1]
+    if verdict.kind == "learning":
+        return Observation(watched.labels, "unknown", verdict.value, {"reason": "still learning what is normal"})
+    if verdict.kind == "no_data":
+        return Observation(watched.labels, "unknown", verdict.value, {"reason": "too little to judge"})
+    score = {"both": abs(verdict.score), "up": verdict.score, "down": -verdict.score}[watch.direction]
+    if not verdict.anomalous or score <= 0:
+        return Observation(watched.labels, "ok", verdict.value, holds=score >= HOLDS)
+    evidence = {
+        "points": [[each.at_s, each.value] for each in watched.recent],
+        "baseline": [[each.at_s, each.expected, each.low, each.high] for each in watched.recent],
+        "reason": _reason(rule.metric, verdict),
+        "anomaly": verdict.kind,
+        "score": round(verdict.score, 3),
+    }
+    return Observation(watched.labels, "breach", verdict.value, evidence)
+
+
+def _reason(metric: str, verdict: Verdict) -> str:
+    value, expected = verdict.value or 0.0, verdict.expected or 0.0
+    change = f" ({(value - expected) / expected:+.0%})" if expected > 0 else ""
+    said = f"{metric} is {value:.4g}, expected {expected:.4g}{change}"
+    if verdict.kind == "creep":
+        return (
+            f"{said}: it has kept {'above' if verdict.score > 0 else 'below'} what is normal at this time for a while"
+        )
+    if verdict.low is None or verdict.high is None:
+        return said
+    return f"{said}: outside {verdict.low:.4g} to {verdict.high:.4g}, which is normal at this time"
