@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from spanhouse_server import __version__
 from spanhouse_server.config import Settings
+from spanhouse_server.derive.alerts.channels.contract import NoOutward, Outward
 from spanhouse_server.errors import ConfigError
 from spanhouse_server.export import probes, prometheus
 from spanhouse_server.house import ADDRESS_FILE, House
@@ -29,6 +30,7 @@ from spanhouse_server.receive import PATHS, Receiver, http_routes, start_grpc
 from spanhouse_server.show.api import router
 from spanhouse_server.show.context import ShowContext
 from spanhouse_server.show.faults import install_faults
+from spanhouse_server.show.security import BrowserGuard
 from spanhouse_server.show.static import install_static
 
 #: Open requests get this long to finish after a stop signal.
@@ -78,20 +80,23 @@ def create_app(house: House, receiver: Receiver) -> ASGIApp:
         live=house.live,
         prices=house.prices,
         remakes=house.remakes,
+        runner=house.runner,
+        outward=house.outward,
     )
     install_faults(app)
     app.router.routes.extend(probes.routes(house.health))
     app.router.routes.extend(prometheus.routes(house.metrics))
     app.include_router(router(context))
     install_static(app)  # last: it answers what nobody else did
-    return CountRequests(Entrance(Starlette(routes=http_routes(receiver)), PATHS, app), house.metrics)
+    entrance = Entrance(Starlette(routes=http_routes(receiver)), PATHS, app)
+    return CountRequests(BrowserGuard(entrance, house.settings, PATHS), house.metrics)
 
 
 def serve(settings: Settings) -> None:
     """Run the server until it is told to stop (SIGINT or SIGTERM)."""
     setup_logging(settings.log_level)
     listener = _listen(settings.host, settings.http_port)
-    house = House(settings)
+    house = House(settings, _outward(settings))
     house.open()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -168,7 +173,18 @@ def _proxy(settings: Settings, receiver: Receiver, house: House) -> ProxyMount |
             raise
         log.info("no proxy at /proxy: spanhouse-collector is not installed")
         return None
-    return ProxyMount(settings, receiver, house.metrics.registry)
+    return ProxyMount(settings, receiver, house.metrics.registry, house.budgets, house.access.is_admin)
+
+
+def _outward(settings: Settings) -> Outward:
+    """Return the guard of notifications on their way out; without the collector nothing goes out."""
+    try:
+        from spanhouse_server.outward import Guard
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(("spanhouse_collector", "cryptography")):
+            raise
+        return NoOutward()
+    return Guard(settings)
 
 
 def _leave_lasting_objects_alone() -> None:

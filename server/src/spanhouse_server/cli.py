@@ -11,10 +11,12 @@ from spanhouse_server import __version__
 from spanhouse_server.config import SETTINGS, Setting, Settings, settings_markdown
 from spanhouse_server.errors import SpanhouseError
 
+_DERIVE_SETTINGS = ("admin_key", "rollup_retention_days", "rollup_tier_key")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 0 done, 1 failed, 2 wrong usage."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_with_times(sys.argv[1:] if arguments is None else arguments))
     try:
         return int(options.run(options) or 0)
     except SpanhouseError as error:
@@ -24,6 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _with_times(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with times joined to their options: ``--since -7d`` would read as two options."""
+    joined: list[str] = []
+    for word in arguments:
+        if joined and joined[-1] in ("--since", "--until"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,6 +75,16 @@ def _parser() -> argparse.ArgumentParser:
         remake.add_argument("--endpoint", default="", help="server to ask when it has the data folder open")
         remake.set_defaults(kind=kind)
 
+    derive = _command(commands, "derive", _derive, "have a background worker derive a range of the past again")
+    _add_settings(derive, [*_store_settings(), *(each for each in SETTINGS if each.name in _DERIVE_SETTINGS)])
+    derive.add_argument("--worker", default="rollup", help="which worker (default: %(default)s)")
+    derive.add_argument("--since", required=True, help="spans that start at or after this, e.g. 2026-01-31 or -7d")
+    derive.add_argument("--until", default="", help="and before this (default: now)")
+    derive.add_argument("--project", default="", help="one project only (default: all)")
+    derive.add_argument("--endpoint", default="", help="server to ask when it has the data folder open")
+
+    _add_alerts(commands)
+
     doctor = _command(commands, "doctor", _doctor, "check the set-up and say what to mend")
     _add_settings(doctor, SETTINGS)
 
@@ -82,6 +105,25 @@ def _command(commands: argparse._SubParsersAction, name: str, run: object, help_
     command = commands.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
     command.set_defaults(run=run)
     return command
+
+
+def _add_alerts(commands: argparse._SubParsersAction) -> None:
+    alerts = commands.add_parser("alerts", help="alert rules from YAML files", description="Alert rules.")
+    kinds = alerts.add_subparsers(metavar="command", required=True)
+    apply = _command(kinds, "apply", _alerts_apply, "make the rules of YAML files be in force")
+    apply.add_argument(
+        "--prune", action="store_true", help="delete rules that came from files and are in none of these"
+    )
+    apply.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    backtest = _command(kinds, "backtest", _alerts_backtest, "run the rules of YAML files over the past")
+    backtest.add_argument("--from", dest="since", default="now-7d", help="RFC 3339 or relative (default: %(default)s)")
+    backtest.add_argument("--to", default="now", help="RFC 3339 or relative (default: %(default)s)")
+    for command in (apply, backtest):
+        command.add_argument("files", nargs="+", metavar="FILE", help="YAML files; defaults: the rules that are shipped")
+    for command in (apply, backtest, _command(kinds, "list", _alerts_list, "list the rules and how they stand")):
+        _add_settings(command, [*_store_settings(), *(each for each in SETTINGS if each.name == "admin_key")])
+        command.add_argument("--project", default="", help="project (default: default, or the key's own)")
+        command.add_argument("--endpoint", default="", help="server to ask, e.g. http://127.0.0.1:4318")
 
 
 def _store_settings() -> list[Setting]:
@@ -149,6 +191,43 @@ def _remake(options: argparse.Namespace) -> int:
     from spanhouse_server.remake_command import remake
 
     return 0 if remake(_load(options), options.kind, options.project, options.since, options.endpoint, print) else 1
+
+
+def _derive(options: argparse.Namespace) -> int:
+    from spanhouse_server.derive_command import derive
+
+    done = derive(
+        _load(options), options.worker, options.project, options.since, options.until, options.endpoint, print
+    )
+    return 0 if done else 1
+
+
+def _alerts_apply(options: argparse.Namespace) -> int:
+    from spanhouse_server.alerts_command import apply
+
+    done = apply(
+        _load(options),
+        options.files,
+        options.project,
+        options.endpoint,
+        prune=options.prune,
+        dry_run=options.dry_run,
+        say=print,
+    )
+    return 0 if done else 1
+
+
+def _alerts_backtest(options: argparse.Namespace) -> int:
+    from spanhouse_server.alerts_command import back_test
+
+    done = back_test(_load(options), options.files, options.project, options.since, options.to, options.endpoint, print)
+    return 0 if done else 1
+
+
+def _alerts_list(options: argparse.Namespace) -> int:
+    from spanhouse_server.alerts_command import show
+
+    return 0 if show(_load(options), options.project, options.endpoint, print) else 1
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from spanhouse_server.errors import ConfigError
 
 MIB = 1024 * 1024
 ENV_PREFIX = "SPANHOUSE_"
+_ORIGIN = re.compile(r"https?://[^/\s*,?#@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,13 @@ SETTINGS = (
         "Processes that decode, normalise and price; 0 does it inside the server process.",
         minimum=0,
     ),
+    Setting(
+        "allowed_origins",
+        "str",
+        "",
+        "origins",
+        "Web origins (https://app.example.com) whose pages may send OTLP and use the proxy, by commas.",
+    ),
     Setting("proxy", "bool", True, "", "Serve the logging proxy at /proxy (needs spanhouse-collector)."),
     Setting(
         "proxy_upstreams",
@@ -163,7 +172,52 @@ SETTINGS = (
         "",
         "Ask for usage on chat streams that would carry none, and withhold the extra event from the client.",
     ),
+    Setting(
+        "proxy_egress",
+        "str",
+        "",
+        "URL",
+        "Proxy that /proxy reaches upstreams through, http://host:3128; `environment` takes HTTPS_PROXY and NO_PROXY. Names are then resolved there.",
+    ),
     Setting("proxy_queue_mb", "int", 1024, "MiB", "Bound of the proxy's own queue of records.", minimum=1),
+    Setting(
+        "public_url",
+        "str",
+        "",
+        "URL",
+        "Where people reach the page, for links in notifications; empty: the address the server listens on.",
+    ),
+    Setting(
+        "alert_settle_s",
+        "int",
+        30,
+        "s",
+        "How long spans may take to arrive and settle before an alert rule judges them.",
+        minimum=0,
+    ),
+    Setting(
+        "alert_private_hosts",
+        "str",
+        "",
+        "hosts",
+        "Hosts on private addresses that alert channels may reach, by commas; *.example.com for all below.",
+    ),
+    Setting("workers", "bool", True, "", "Run background work (rollups, alerts, budgets) in this process."),
+    Setting(
+        "rollup_retention_days",
+        "int",
+        400,
+        "days",
+        "How long figures per minute and hour are kept, also when their spans are gone; 0 keeps them for ever.",
+        minimum=0,
+    ),
+    Setting(
+        "rollup_tier_key",
+        "str",
+        "user_tier",
+        "key",
+        "Metadata key with a user's tier; figures by metadata.<key> are then as quick as by model.",
+    ),
     Setting("query_timeout_s", "int", 30, "s", "Longest time one read may take.", minimum=1),
     Setting("log_level", "str", "info", "", "What the server logs.", choices=("debug", "info", "warning", "error")),
 )
@@ -207,6 +261,7 @@ class Settings:
                 "set SPANHOUSE_ADMIN_KEY to a long random string (e.g. the output of `openssl rand -hex 24`), "
                 "or listen on 127.0.0.1",
             )
+        self.origins  # noqa: B018 - read here so that a mistake is told at the start
         if self.admin_key and len(self.admin_key) < 16:
             raise ConfigError("SPANHOUSE_ADMIN_KEY is shorter than 16 characters", "use `openssl rand -hex 24`")
 
@@ -232,6 +287,15 @@ class Settings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Return the web origins in ``allowed_origins``; raise ``ConfigError`` for what is none."""
+        origins = tuple(word.strip().lower().rstrip("/") for word in self.allowed_origins.split(",") if word.strip())
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ConfigError(f"{origin!r} is no web origin", "write https://app.example.com, with a port if any")
+        return origins
 
     @property
     def keys_required(self) -> bool:

@@ -108,6 +108,12 @@ class Conflict(SpanhouseError):
     http_status = 409
 
 
+class LeaseLost(Conflict):
+    """Another process has taken over a worker's work; what this one made of it is refused."""
+
+    code = "lease_lost"
+
+
 class Unavailable(SpanhouseError):
     """Cannot be done now; the same request will work later."""
 
@@ -147,3 +153,19 @@ class MigrationError(StoreError):
     """A migration failed, or an applied one differs from the file shipped now."""
 
     code = "migration_error"
+
+
+class Undelivered(SpanhouseError):
+    """A notification did not reach its receiver.
+
+    ``retry`` tells whether trying again may help, ``retry_after_s`` how long the receiver asked to wait (0: nothing
+    asked).
+    """
+
+    code = "undelivered"
+    http_status = 502
+
+    def __init__(self, message: str, hint: str = "", *, retry: bool, retry_after_s: float = 0.0) -> None:
+        super().__init__(message, hint)
+        self.retry = retry
+        self.retry_after_s = retry_after_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,16 @@ from pathlib import Path
 
 from spanhouse_server import __version__
 from spanhouse_server.config import MIB, Settings
+from spanhouse_server.derive.alerts.channels.contract import NoOutward, Outward
+from spanhouse_server.derive.alerts.deliver import AlertDelivery
+from spanhouse_server.derive.alerts.desk import public_url_of
+from spanhouse_server.derive.alerts.evaluate import AlertEvaluation
+from spanhouse_server.derive.alerts.kinds import bind_kinds
+from spanhouse_server.derive.budgets.guard import BudgetGuard
+from spanhouse_server.derive.budgets.tick import BudgetTick
+from spanhouse_server.derive.contract import Tick, Worker
+from spanhouse_server.derive.rollup import Rollup
+from spanhouse_server.derive.runner import Runner
 from spanhouse_server.drain.workshop import Workshop
 from spanhouse_server.errors import ConfigError, FolderInUse
 from spanhouse_server.ops.health import Health
@@ -34,6 +45,8 @@ log = logging.getLogger("spanhouse")
 DRAIN_STALE_S = 120.0
 #: In the data folder: where its server listens, for commands that find the folder in use.
 ADDRESS_FILE = ".address"
+#: In the data folder: its name among the servers that share a records store.
+INSTANCE_FILE = ".instance"
 
 
 @dataclass(slots=True)
@@ -47,8 +60,10 @@ class Stores:
 class House:
     """Everything but the listening: stores, spool, pipeline, and what watches over them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, outward: Outward | None = None) -> None:
+        """``outward`` guards what notifications may reach; without one none go out."""
         self.settings = settings
+        self.outward = outward or NoOutward()
         self.metrics = Metrics(__version__)
         self.health = Health()
         self.live = LiveHub()
@@ -74,6 +89,10 @@ class House:
         self.access = Access(self.settings, self.records)
         retention = Retention(self.records, self.settings.retention_days)
         self.prices = PriceBooks(self.records)
+        bind_kinds(self.records)
+        self.budgets = BudgetGuard(self.store, self.records)
+        self._exits.callback(self.budgets.stop)
+        self.budgets.start()
         workshop = Workshop(self.settings.transform_processes, Path(self.settings.data_dir) / "handover")
         self._exits.callback(workshop.close)
         self.pipeline = Pipeline(
@@ -89,14 +108,44 @@ class House:
         self._exits.callback(self.pipeline.stop)
         self.remakes = Remakes(self.store, self.records, self.prices.current, self.pipeline.between_batches)
         self._exits.callback(self.remakes.stop)
+        self.runner = Runner(
+            self.store,
+            self.records,
+            self.metrics,
+            workers=background_workers(self.settings, self.store),
+            ticks=self._ticks(),
+            instance=instance_of(self.settings),
+        )
+        self._exits.callback(self.runner.stop)
         self.metrics.watch_ingest(self.spool.stats)
+        self.metrics.watch_alerts(self.records.alerts.counts)
         self.health.expect("drain", stale_after_s=DRAIN_STALE_S, required=False, vital=True)
         self.health.report("drain", True)
         self.pipeline.start()
+        if self.settings.workers:
+            self.runner.start()
 
     def close(self) -> None:
         """Stop draining and release everything; what is spooled stays for the next start."""
         self._exits.close()
+
+    def _ticks(self) -> list[Tick]:
+        """Return the work by the clock, one line each."""
+        settings, public_url = self.settings, public_url_of(self.settings)
+        evaluation = AlertEvaluation(
+            self.store,
+            self.records.alerts,
+            settle_s=settings.alert_settle_s,
+            public_url=public_url,
+            behind_s=lambda: self.spool.stats().oldest_age_s,
+        )
+        delivery = AlertDelivery(self.records.alerts, self.outward, public_url=public_url)
+        self._exits.callback(delivery.close)
+        return [
+            evaluation,
+            delivery,
+            BudgetTick(self.store, self.records),
+        ]
 
     def _published(self, traces: Sequence[tuple[str, str]]) -> None:
         by_project: dict[str, list[dict[str, str]]] = {}
@@ -104,6 +153,21 @@ class House:
             by_project.setdefault(project_id, []).append({"trace_id": trace_id})
         for project_id, stored in by_project.items():
             self.live.publish(project_id, stored)
+
+
+def background_workers(settings: Settings, store: ColumnarStore) -> list[Worker]:
+    """Return the workers over windows of settled spans, one line each."""
+    return [
+        Rollup(store, settings.rollup_retention_days, settings.rollup_tier_key),
+    ]
+
+
+def instance_of(settings: Settings) -> str:
+    """Return the name of the data folder, which it keeps: its next process takes over its leases at once."""
+    path = Path(settings.data_dir) / INSTANCE_FILE
+    if not path.is_file():
+        path.write_text(secrets.token_hex(8), "ascii")
+    return path.read_text("ascii").strip()
 
 
 def open_columnar_store(settings: Settings) -> ColumnarStore:

@@ -6,25 +6,21 @@ the work and watched while it does.
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from spanhouse_server.clock import MonotonicStamps, now_ns, rfc3339
 from spanhouse_server.config import Settings
-from spanhouse_server.errors import FolderInUse, NotFound, SpanhouseError, Unavailable
-from spanhouse_server.house import ADDRESS_FILE, Stores, open_stores
+from spanhouse_server.errors import FolderInUse, NotFound
+from spanhouse_server.house import Stores, open_stores
 from spanhouse_server.query.times import parse_time
 from spanhouse_server.remake import Job, Remakes
+from spanhouse_server.running_server import TIMEOUT_S, ask, running_at
 from spanhouse_server.store.own_prices import PriceBooks
 
 POLL_S = 0.5
-TIMEOUT_S = 60
 
 Say = Callable[[str], None]
 
@@ -42,10 +38,7 @@ def remake(settings: Settings, kind: str, project: str, since: str, endpoint: st
             stores.columnar.migrate()
             return _here(stores, kind, project, since_ns, say)
     except FolderInUse as error:
-        address = Path(settings.data_dir) / ADDRESS_FILE
-        url = address.read_text("utf-8").strip() if address.is_file() else ""
-        if not url:
-            raise FolderInUse(error.message, "give the address of the server that runs there with --endpoint") from None
+        url = running_at(settings, error)
         say(f"{url} has the data folder open and does the work")
     return _by_server(settings, url, kind, project, since_ns, say)
 
@@ -72,10 +65,10 @@ def _here(stores: Stores, kind: str, project: str, since_ns: int, say: Say) -> b
 
 def _by_server(settings: Settings, url: str, kind: str, project: str, since_ns: int, say: Say) -> bool:
     body = {"project": project, "since": rfc3339(since_ns) if since_ns else ""}
-    job = _call(settings, f"{url.rstrip('/')}/api/v1/{kind}", body)
+    job = ask(settings, f"{url.rstrip('/')}/api/v1/{kind}", body)
     while job["state"] == "running":
         time.sleep(POLL_S)
-        job = _call(settings, f"{url.rstrip('/')}/api/v1/remakes/{job['id']}", None)
+        job = ask(settings, f"{url.rstrip('/')}/api/v1/remakes/{job['id']}", None)
     return _told(job, say)
 
 
@@ -97,28 +90,3 @@ def _told(job: dict[str, Any], say: Say) -> bool:
         return True
     say(f"  {job['error'] or 'it was stopped'}; the same command goes on where it ended")
     return False
-
-
-def _call(settings: Settings, url: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    if not url.startswith(("http://", "https://")):
-        raise SpanhouseError(f"{url[:80]!r} is no address of a server", "give it as http://host:port")
-    headers = {"content-type": "application/json"}
-    if settings.admin_key:
-        headers["authorization"] = f"Bearer {settings.admin_key}"
-    data = None if body is None else json.dumps(body).encode()
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=TIMEOUT_S) as answer:  # noqa: S310 - checked above
-            found: dict[str, Any] = json.loads(answer.read())
-            return found
-    except urllib.error.HTTPError as error:
-        raise _refused(url, error) from None
-    except (OSError, ValueError) as error:
-        raise Unavailable(f"the server at {url} does not answer: {error}", "is it running?") from None
-
-
-def _refused(url: str, error: urllib.error.HTTPError) -> SpanhouseError:
-    try:
-        told = json.loads(error.read())["error"]
-        return SpanhouseError(told["message"], told["hint"])
-    except (ValueError, KeyError, TypeError):
-        return SpanhouseError(f"{url} answered {error.code}", "is that a Spanhouse server?")

@@ -251,6 +251,15 @@ def test_responses_stream_ends_with_usage(client, limit, last):
     assert events[-1].response.usage.input_tokens_details.cached_tokens == 2
 
 
+def test_responses_stream_with_a_tool(client):
+    tool = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
+    events = list(client.responses.create(model="m", input="the weather in Paris", tools=[tool], stream=True))
+    done = next(event for event in events if event.type == "response.function_call_arguments.done")
+    assert done.name == "get_weather"
+    assert "".join(each.delta for each in events if each.type.endswith("arguments.delta")) == done.arguments
+    assert events[-1].response.output[0].name == "get_weather"
+
+
 def test_responses_stream_incomplete(client):
     events = list(client.responses.create(model="m", input="a b c d", stream=True, max_output_tokens=3))
     assert events[-1].type == "response.incomplete"

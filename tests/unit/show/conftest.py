@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from spanhouse_server.clock import MonotonicStamps
 from spanhouse_server.config import MIB, Settings
+from spanhouse_server.derive.runner import Runner
 from spanhouse_server.remake import Remakes
 from spanhouse_server.show.api import router
 from spanhouse_server.show.context import ShowContext
@@ -52,7 +53,8 @@ class House:
         prices = PriceBooks(self.records)
         stamps = MonotonicStamps()
         self.remakes = Remakes(store, self.records, prices.current, lambda: nullcontext(stamps.next_ns()))
-        self.context = ShowContext(store, self.records, access, self.settings, self.spool, prices, self.remakes)
+        runner = Runner(store, self.records)
+        self.context = ShowContext(store, self.records, access, self.settings, self.spool, prices, self.remakes, runner)
         self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         install_faults(self.app)
         self.app.include_router(router(self.context))

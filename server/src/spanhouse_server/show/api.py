@@ -10,14 +10,22 @@ from spanhouse_server.show.context import ShowContext
 from spanhouse_server.show.replies import JsonReply
 from spanhouse_server.show.routes import (
     admin,
+    alert_channels,
+    alert_rules,
+    alerts,
+    backfills,
+    budgets,
+    cost,
     figures,
     ingest,
+    latency,
     live,
     login,
     people,
     prices,
     remake,
     scores,
+    slos,
     spans,
     traces,
 )
@@ -48,7 +56,10 @@ def router(context: ShowContext) -> APIRouter:
         check_browser(request, context.settings)
 
     api = APIRouter(prefix=PREFIX, dependencies=[Depends(bind)], responses=_ERRORS, max_body_size=MAX_BODY_BYTES)
-    for part in (traces, spans, people, figures, scores, live, ingest, admin, login, prices, remake):
+    for part in (traces, spans, people, figures, scores, live, ingest, admin, login, prices, remake, backfills):
+        api.include_router(part.router)
+    # The last one has a path that would take in those of the others.
+    for part in (cost, latency, budgets, slos, alert_rules, alert_channels, alerts):
         api.include_router(part.router)
 
     @api.get("/openapi.json", include_in_schema=False)

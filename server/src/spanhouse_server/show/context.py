@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from spanhouse_server.config import Settings
+from spanhouse_server.derive.alerts.channels.contract import NoOutward, Outward
+from spanhouse_server.derive.runner import Runner
 from spanhouse_server.remake import Remakes
 from spanhouse_server.show.live import LiveHub
 from spanhouse_server.show.logins import Logins
@@ -28,8 +30,10 @@ class ShowContext:
     spool: Spool
     prices: PriceBooks
     remakes: Remakes
+    runner: Runner
     live: LiveHub = field(default_factory=LiveHub)
     logins: Logins = field(default_factory=Logins)
+    outward: Outward = field(default_factory=NoOutward)
 
 
 def context_of(request: Request) -> ShowContext:

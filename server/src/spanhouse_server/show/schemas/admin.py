@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from spanhouse_server.show.schemas.common import Body, Reply
+from spanhouse_server.show.schemas.workers import WorkerItem
 
 
 class ProjectItem(Reply):
@@ -93,3 +94,4 @@ class IngestReply(Reply):
     rejected: dict[str, int]
     spool: SpoolState
     lag_s: float = Field(description="Age of the oldest accepted request that is not yet queryable.")
+    workers: list[WorkerItem]
