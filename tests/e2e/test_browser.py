@@ -67,7 +67,7 @@ def test_a_newcomer_reads_the_first_trace(empty: Server) -> None:
     run_spec("setup", empty, {})
 
 
-@pytest.mark.parametrize("journey", ["list", "trace", "live", "hostile", "subpath", "axe"])
+@pytest.mark.parametrize("journey", ["list", "trace", "live", "hostile", "subpath", "figures", "alerts", "axe"])
 def test_journey(house: tuple[Server, dict[str, Any]], journey: str) -> None:
     run_spec(journey, *house)
 

@@ -15,6 +15,17 @@ const PAGES = [
   ["setup", "/setup", ".arrivals-some"],
 ];
 
+/** Pages of figures are large: each is looked at once light and wide, once dark and narrow. */
+const FIGURES = [
+  ["overview", "/overview?by=model", ".chart .legend-item"],
+  ["cost", "/cost?if=gpt-4o-mini", ".waterfall"],
+  ["latency", "/latency", ".figures"],
+  ["ingest", "/ingest", ".figures"],
+  ["alerts", "/alerts", ".figure-empty, .figures"],
+  ["rule", "/alerts?rule=new", ".back-test-sum"],
+  ["channels", "/alerts?tab=channels", ".channels, .figure-empty"],
+];
+
 await run(
   async (open) => {
     const found = [];
@@ -22,7 +33,8 @@ await run(
       for (const viewport of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
         const page = await open({ colorScheme, viewport, reducedMotion: "reduce" });
         const narrow = viewport.width < 760;
-        for (const [name, path, ready] of [...PAGES, ["help", "/traces", ".table-row"]]) {
+        const figures = (colorScheme === "dark") === narrow ? FIGURES : [];
+        for (const [name, path, ready] of [...PAGES, ...figures, ["help", "/traces", ".table-row"]]) {
           await page.goto(base + path);
           await page.locator(narrow && name === "failed trace" ? ".wf-row" : ready).first().waitFor();
           if (name === "help") await page.keyboard.press("?");

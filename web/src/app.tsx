@@ -17,6 +17,12 @@ import { Mark } from "./ui/Mark";
 const TracePage = lazy(() => import("./pages/trace/TracePage").then((module) => module.TracePage));
 const SetupPage = lazy(() => import("./pages/setup/SetupPage").then((module) => module.SetupPage));
 
+const OverviewPage = lazy(() => import("./pages/overview/OverviewPage").then((module) => module.OverviewPage));
+const LatencyPage = lazy(() => import("./pages/latency/LatencyPage").then((module) => module.LatencyPage));
+const CostPage = lazy(() => import("./pages/cost/CostPage").then((module) => module.CostPage));
+const AlertsPage = lazy(() => import("./pages/alerts/AlertsPage").then((module) => module.AlertsPage));
+const IngestPage = lazy(() => import("./pages/ingest/IngestPage").then((module) => module.IngestPage));
+
 const me = signal<Me | null>(null);
 const bootError = signal<ApiError | null>(null);
 const helpOpen = signal(false);
@@ -50,6 +56,7 @@ export function App() {
     if (me.value?.authenticated && place.value.page === "") void boot();
   }, [place.value.page]);
   useHotkeys((key) => {
+    if (goKey(key)) return true;
     if (key !== "?") return false;
     helpOpen.value = true;
     return true;
@@ -91,6 +98,16 @@ function Page() {
       return <TracesPage />;
     case "trace":
       return <TracePage />;
+    case "overview":
+      return <OverviewPage />;
+    case "latency":
+      return <LatencyPage />;
+    case "cost":
+      return <CostPage />;
+    case "alerts":
+      return <AlertsPage />;
+    case "ingest":
+      return <IngestPage />;
     case "setup":
       return <SetupPage keysRequired={me.value.keys_required} />;
     default:
@@ -106,10 +123,27 @@ function Page() {
   }
 }
 
-const PAGES: { page: string; also: string[]; name: string; icon: IconName }[] = [
-  { page: "traces", also: ["trace"], name: "Traces", icon: "list" },
-  { page: "setup", also: [], name: "Setup", icon: "setup" },
+/** `key` opens a page after `g`. */
+const PAGES: { page: string; also: string[]; name: string; icon: IconName; key: string }[] = [
+  { page: "overview", also: [], name: "Overview", icon: "overview", key: "o" },
+  { page: "traces", also: ["trace"], name: "Traces", icon: "list", key: "t" },
+  { page: "latency", also: [], name: "Latency", icon: "clock", key: "l" },
+  { page: "cost", also: [], name: "Cost", icon: "coin", key: "c" },
+  { page: "alerts", also: [], name: "Alerts", icon: "bell", key: "a" },
+  { page: "ingest", also: [], name: "Ingest", icon: "inbox", key: "i" },
+  { page: "setup", also: [], name: "Setup", icon: "setup", key: "s" },
 ];
+const GO_MS = 1200;
+let goUntil = 0;
+
+/** `g`, then the letter of a page. */
+function goKey(key: string): boolean {
+  const waiting = Date.now() < goUntil;
+  goUntil = key === "g" && !waiting ? Date.now() + GO_MS : 0;
+  const found = waiting ? PAGES.find((one) => one.key === key) : undefined;
+  if (found) navigate(href(found.page));
+  return found !== undefined || key === "g";
+}
 
 function TopBar() {
   const current = place.value.page;
@@ -121,9 +155,9 @@ function TopBar() {
       </a>
       <nav aria-label="Pages">
         {PAGES.map((one) => (
-          <a key={one.page} href={href(one.page)} class="nav-link" aria-current={current === one.page || one.also.includes(current) ? "page" : undefined}>
+          <a key={one.page} href={href(one.page)} class="nav-link" title={`${one.name} (g ${one.key})`} aria-current={current === one.page || one.also.includes(current) ? "page" : undefined}>
             <Icon name={one.icon} size={14} />
-            {one.name}
+            <span class="nav-name">{one.name}</span>
           </a>
         ))}
       </nav>

@@ -42,11 +42,21 @@ function readPlace(): Place {
   return { page: page ?? "", params };
 }
 
+const PROJECT = "project";
+
+/** The project that a link names; empty: the one that the key opens. */
+export function projectOf(params: URLSearchParams): string {
+  return params.get(PROJECT) ?? "";
+}
+
 /** Writes the address of a page; a trace's `id` becomes part of the path. Empty parameters are left out. */
 export function href(page: string, params: Record<string, string | undefined> | URLSearchParams = {}): string {
   const search = new URLSearchParams();
   const entries = params instanceof URLSearchParams ? [...params] : Object.entries(params);
   for (const [key, value] of entries) if (value) search.set(key, value);
+  // Whoever came by a link into another project stays there.
+  const project = projectOf(place.value.params);
+  if (project && !search.has(PROJECT)) search.set(PROJECT, project);
   const id = page === "trace" ? search.get("id") : null;
   if (id) search.delete("id");
   // Colons, commas and slashes need no escaping in a query, and links stay readable without it.

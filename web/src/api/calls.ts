@@ -1,5 +1,5 @@
 /** The calls the pages make, one function each. All throw ApiError, and let aborts pass. */
-import { client, unwrap } from "./client";
+import { type BudgetInput, type ChannelInput, client, type RuleInput, type SilenceInput, type SloInput, unwrap } from "./client";
 
 export interface ListParams {
   q: string;
@@ -33,7 +33,7 @@ export const getFacet = (
 ) => unwrap(client.GET("/api/v1/facets", { params: { query: clean(query) }, signal }));
 
 export const getMetric = (
-  query: { metric: string; interval?: number; q?: string; from?: string; to?: string; group_by?: string },
+  query: { metric: string; interval?: number; q?: string; from?: string; to?: string; group_by?: string; limit?: number },
   signal?: AbortSignal,
 ) => unwrap(client.GET("/api/v1/metrics", { params: { query: clean(query) }, signal }));
 
@@ -46,3 +46,94 @@ export const getMe = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/me", {
 export const login = (key: string) => unwrap(client.POST("/api/v1/login", { body: { key } }));
 
 export const logout = () => unwrap(client.POST("/api/v1/logout", {}));
+
+/** A filter over a stretch of time, as all figures take it. */
+export interface Over {
+  q?: string;
+  from?: string;
+  to?: string;
+}
+
+export const getCost = (query: Over & { group_by?: string; interval?: number; limit?: number }, signal?: AbortSignal) =>
+  unwrap(client.GET("/api/v1/cost", { params: { query: clean(query) }, signal }));
+
+/** Pairs come as lists from the client: hence not the schema's own type. */
+export type SpendReply = Awaited<ReturnType<typeof getCost>>;
+
+export const getCostChanges = (query: Over & { baseline_from?: string; baseline_to?: string }, signal?: AbortSignal) =>
+  unwrap(client.GET("/api/v1/cost/changes", { params: { query: clean(query) }, signal }));
+
+export const getWhatIf = (query: Over & { model: string[] }, signal?: AbortSignal) =>
+  unwrap(client.GET("/api/v1/cost/what-if", { params: { query: clean(query) }, signal }));
+
+export const getWaste = (query: Over, signal?: AbortSignal) => unwrap(client.GET("/api/v1/cost/waste", { params: { query: clean(query) }, signal }));
+
+export const getSelfHosted = (query: Over, signal?: AbortSignal) =>
+  unwrap(client.GET("/api/v1/cost/self-hosted", { params: { query: clean(query) }, signal }));
+
+export const listBudgets = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/budgets", { signal }));
+
+export const getBudget = (id: string, signal?: AbortSignal) => unwrap(client.GET("/api/v1/budgets/{budget_id}", { params: { path: { budget_id: id } }, signal }));
+
+/** Makes a budget, or replaces the one with this id. */
+export const saveBudget = (id: string, body: BudgetInput) =>
+  id
+    ? unwrap(client.PUT("/api/v1/budgets/{budget_id}", { params: { path: { budget_id: id } }, body }))
+    : unwrap(client.POST("/api/v1/budgets", { body }));
+
+export const deleteBudget = (id: string) => unwrap(client.DELETE("/api/v1/budgets/{budget_id}", { params: { path: { budget_id: id } } }));
+
+export const getLatency = (query: Over & { group_by?: string; of?: string; limit?: number; slowest?: number; slowest_by?: string }, signal?: AbortSignal) =>
+  unwrap(client.GET("/api/v1/latency", { params: { query: clean(query) }, signal }));
+
+export const listSlos = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/slos", { signal }));
+
+export type SloState = Awaited<ReturnType<typeof listSlos>>["items"][number];
+
+/** Makes a service level, or replaces the one with this id. */
+export const saveSlo = (id: string, body: SloInput) =>
+  id ? unwrap(client.PUT("/api/v1/slos/{slo_id}", { params: { path: { slo_id: id } }, body })) : unwrap(client.POST("/api/v1/slos", { body }));
+
+export const deleteSlo = (id: string) => unwrap(client.DELETE("/api/v1/slos/{slo_id}", { params: { path: { slo_id: id } } }));
+
+export const listAlerts = (query: { state?: string; rule?: string; severity?: string; limit?: number; cursor?: string }, signal?: AbortSignal) =>
+  unwrap(client.GET("/api/v1/alerts", { params: { query: clean(query) }, signal }));
+
+export const getAlert = (id: string, signal?: AbortSignal) => unwrap(client.GET("/api/v1/alerts/{alert_id}", { params: { path: { alert_id: id } }, signal }));
+
+export const listAlertTypes = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/alerts/types", { signal }));
+
+export const listRules = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/alerts/rules", { signal }));
+
+/** Makes a rule, or replaces the one with this id. */
+export const saveRule = (id: string, body: RuleInput) =>
+  id
+    ? unwrap(client.PUT("/api/v1/alerts/rules/{rule_id}", { params: { path: { rule_id: id } }, body }))
+    : unwrap(client.POST("/api/v1/alerts/rules", { body }));
+
+export const deleteRule = (id: string) => unwrap(client.DELETE("/api/v1/alerts/rules/{rule_id}", { params: { path: { rule_id: id } } }));
+
+/** Runs a rule over the past without keeping it. */
+export const backTest = (rule: RuleInput, from: string, signal?: AbortSignal) =>
+  unwrap(client.POST("/api/v1/alerts/rules/backtest", { body: { rule, from, to: "now" }, signal }));
+
+export const listSilences = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/alerts/silences", { signal }));
+
+export const createSilence = (body: SilenceInput) => unwrap(client.POST("/api/v1/alerts/silences", { body }));
+
+export const endSilence = (id: string) => unwrap(client.DELETE("/api/v1/alerts/silences/{silence_id}", { params: { path: { silence_id: id } } }));
+
+export const listChannels = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/alerts/channels", { signal }));
+
+/** Makes a channel, or replaces the one with this id; secrets that are left out stay. */
+export const saveChannel = (id: string, body: ChannelInput) =>
+  id
+    ? unwrap(client.PUT("/api/v1/alerts/channels/{channel_id}", { params: { path: { channel_id: id } }, body }))
+    : unwrap(client.POST("/api/v1/alerts/channels", { body }));
+
+export const deleteChannel = (id: string) => unwrap(client.DELETE("/api/v1/alerts/channels/{channel_id}", { params: { path: { channel_id: id } } }));
+
+export const testChannel = (id: string) => unwrap(client.POST("/api/v1/alerts/channels/{channel_id}/test", { params: { path: { channel_id: id } } }));
+
+export const listNotifications = (id: string, signal?: AbortSignal) =>
+  unwrap(client.GET("/api/v1/alerts/channels/{channel_id}/notifications", { params: { path: { channel_id: id }, query: { limit: 20 } }, signal }));

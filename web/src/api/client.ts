@@ -1,7 +1,7 @@
 /** The API's client: typed paths, one error class, and a signal for "log in first". */
 import { signal } from "@preact/signals";
-import createClient from "openapi-fetch";
-import { prefix } from "../router";
+import createClient, { createQuerySerializer } from "openapi-fetch";
+import { place, prefix, projectOf } from "../router";
 import type { components, paths } from "./schema";
 
 type Schemas = components["schemas"];
@@ -17,6 +17,21 @@ export type FacetsReply = Schemas["FacetsReply"];
 export type MetricsReply = Schemas["MetricsReply"];
 export type IngestReply = Schemas["IngestReply"];
 export type Me = Schemas["Me"];
+export type AlertItem = Schemas["AlertItem"];
+export type AlertDetail = Schemas["AlertDetail"];
+export type RuleItem = Schemas["RuleItem"];
+export type RuleInput = Schemas["RuleInput"];
+export type BackTestReply = Schemas["BackTestReply"];
+export type ChannelItem = Schemas["ChannelItem"];
+export type ChannelInput = Schemas["ChannelInput"];
+export type SilenceItem = Schemas["SilenceItem"];
+export type SilenceInput = Schemas["SilenceInput"];
+export type CostChangeReply = Schemas["CostChangeReply"];
+export type BudgetItem = Schemas["BudgetItem"];
+export type BudgetInput = Schemas["BudgetInput"];
+export type LatencyReply = Schemas["LatencyReply"];
+export type Percentiles = Schemas["Percentiles"];
+export type SloInput = Schemas["SloInput"];
 
 /** A request that failed, in words for a person. `status` is 0 when no answer came. */
 export class ApiError extends Error {
@@ -42,7 +57,14 @@ export const loginNeeded = signal(false);
 
 export const apiRoot = new URL(prefix, window.location.origin).href;
 
-export const client = createClient<paths>({ baseUrl: apiRoot.replace(/\/$/, ""), credentials: "same-origin" });
+const serialise = createQuerySerializer();
+
+export const client = createClient<paths>({
+  baseUrl: apiRoot.replace(/\/$/, ""),
+  credentials: "same-origin",
+  // Whoever came by a link into a project asks about that one.
+  querySerializer: (query) => serialise({ project: projectOf(place.value.params) || undefined, ...query }),
+});
 
 interface Outcome<T> {
   data?: T;

@@ -4,6 +4,542 @@
  */
 
 export interface paths {
+    "/api/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Alerts
+         * @description List alerts, those that began last first.
+         */
+        get: operations["listAlerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Channels
+         * @description List the channels with what became of their messages.
+         */
+        get: operations["listAlertChannels"];
+        put?: never;
+        /**
+         * Post Channel
+         * @description Add a channel; `POST …/test` tries it.
+         */
+        post: operations["createAlertChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/channels/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Channel
+         * @description Give a channel with what became of its messages.
+         */
+        get: operations["getAlertChannel"];
+        /**
+         * Put Channel
+         * @description Replace a channel. Secrets that are left out stay, unless it sends elsewhere now.
+         */
+        put: operations["updateAlertChannel"];
+        post?: never;
+        /**
+         * Delete Channel
+         * @description Delete a channel that no rule uses, and return it. What it was still to be told is dropped.
+         */
+        delete: operations["deleteAlertChannel"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/channels/{channel_id}/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Notifications
+         * @description List a channel's newest messages and what became of them.
+         */
+        get: operations["listNotifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/channels/{channel_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Test
+         * @description Send a test message at once and tell how that went.
+         */
+        post: operations["testAlertChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/inhibitions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Inhibitions
+         * @description List what holds back what: by default a critical alert holds back warnings about the same.
+         */
+        get: operations["listInhibitions"];
+        /**
+         * Put Inhibitions
+         * @description Set the inhibitions of the project; an empty list turns them off.
+         */
+        put: operations["setInhibitions"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Rules
+         * @description List the rules with how they stand.
+         */
+        get: operations["listAlertRules"];
+        put?: never;
+        /**
+         * Post Rule
+         * @description Add a rule. It is judged once first, so that what cannot be measured is refused.
+         */
+        post: operations["createAlertRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/rules/backtest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Backtest
+         * @description Run a rule over the past without keeping it: when it would have fired, and how many messages that made.
+         */
+        post: operations["backtestAlertRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/rules/{rule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Rule
+         * @description Give a rule with how it stands.
+         */
+        get: operations["getAlertRule"];
+        /**
+         * Put Rule
+         * @description Replace a rule. When it measures something else now, its alerts end and it begins anew.
+         */
+        put: operations["updateAlertRule"];
+        post?: never;
+        /**
+         * Delete Rule
+         * @description Delete a rule and return it. Its alerts end; who heard of them hears of that.
+         */
+        delete: operations["deleteAlertRule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/silences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Silences
+         * @description List silences, with those that ended in the last week.
+         */
+        get: operations["listSilences"];
+        put?: never;
+        /**
+         * Post Silence
+         * @description Silence alerts for a while. They are still judged and listed; nobody is told.
+         */
+        post: operations["createSilence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/silences/{silence_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Silence
+         * @description End a silence now and return it.
+         */
+        delete: operations["endSilence"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Types
+         * @description List the kinds of rules and the types of channels.
+         */
+        get: operations["listAlertTypes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/{alert_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Alert
+         * @description Give an alert with its evidence and history.
+         */
+        get: operations["getAlert"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backfills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Backfills
+         * @description List the backfills, newest first.
+         */
+        get: operations["listBackfills"];
+        put?: never;
+        /**
+         * Post Backfill
+         * @description Have a worker derive a range of start times again. Needs the admin key where keys are required.
+         */
+        post: operations["startBackfill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backfills/{backfill_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Backfill
+         * @description Tell how far a backfill is.
+         */
+        get: operations["getBackfill"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Budgets
+         * @description List the project's budgets with what was spent of them; forecasts come with each one alone.
+         */
+        get: operations["listBudgets"];
+        put?: never;
+        /**
+         * Post Budget
+         * @description Add a budget. A rule of type `budget` tells when it is used up, or will be.
+         */
+        post: operations["createBudget"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/budgets/{budget_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Budget
+         * @description Give one budget with its state, its forecast and the thresholds it crossed.
+         */
+        get: operations["getBudget"];
+        /**
+         * Put Budget
+         * @description Replace a budget as a whole.
+         */
+        put: operations["replaceBudget"];
+        post?: never;
+        /**
+         * Delete Budget
+         * @description Delete a budget with its history and return it.
+         */
+        delete: operations["deleteBudget"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Cost
+         * @description Give what was spent by any field (model, user, session, trace, tag, metadata.<key> …), exactly.
+         *
+         *     The last 30 days by default. What has no price is told beside the money, never as zero.
+         */
+        get: operations["getCost"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cost/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Cost Changes
+         * @description Give why the cost of two periods differs: volume, model mix, tokens per request, cache hit rate, price.
+         *
+         *     The parts sum to the change to the last decimal. Without a baseline it is the period of the same length before.
+         */
+        get: operations["getCostChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cost/gpu-prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Gpu Prices
+         * @description List what the project's own GPUs cost.
+         */
+        get: operations["listGpuPrices"];
+        put?: never;
+        /**
+         * Post Gpu Price
+         * @description Add GPUs with their price per hour and the calls they serve.
+         */
+        post: operations["createGpuPrice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cost/gpu-prices/{price_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Gpu Price
+         * @description Delete a GPU price and return it.
+         */
+        delete: operations["deleteGpuPrice"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cost/self-hosted": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Self Hosted Cost
+         * @description Give what a million tokens of own models cost (GPU-hours x price), beside what APIs would have charged.
+         */
+        get: operations["getSelfHostedCost"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cost/waste": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Cost Waste
+         * @description Give what was spent on calls that failed, on answers asked for again, and on answers that were cut off.
+         */
+        get: operations["getCostWaste"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cost/what-if": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Cost What If
+         * @description Give what the same calls would have cost with other models, by the tokens they used.
+         */
+        get: operations["getCostWhatIf"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/facets": {
         parameters: {
             query?: never;
@@ -53,7 +589,9 @@ export interface paths {
         };
         /**
          * Get Ingest
-         * @description Give the counters of the whole server since its store began; needs the admin key where keys are required.
+         * @description Give the counters of the whole server since its store began, and how its background workers go.
+         *
+         *     Needs the admin key where keys are required.
          */
         get: operations["getIngest"];
         put?: never;
@@ -103,6 +641,26 @@ export interface paths {
          * @description Revoke a key; it stops working within seconds.
          */
         delete: operations["revokeKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/latency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Latency
+         * @description Give p50, p95 and p99 of duration, time to first token and time per output token; the last 24 h by default.
+         */
+        get: operations["getLatency"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -469,6 +1027,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/slos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Slos
+         * @description List the project's service levels with their error budgets and burn rates.
+         */
+        get: operations["listSlos"];
+        put?: never;
+        /**
+         * Post Slo
+         * @description Add a service level. A rule of type `burn_rate` tells when its error budget burns too fast.
+         */
+        post: operations["createSlo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/slos/{slo_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Slo
+         * @description Give one service level with its error budget and how fast it burns over three pairs of windows.
+         */
+        get: operations["getSlo"];
+        /**
+         * Put Slo
+         * @description Replace a service level as a whole.
+         */
+        put: operations["replaceSlo"];
+        post?: never;
+        /**
+         * Delete Slo
+         * @description Delete a service level and return it.
+         */
+        delete: operations["deleteSlo"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/spans": {
         parameters: {
             query?: never;
@@ -616,6 +1226,744 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * ActualCost
+         * @description What the traffic did cost.
+         */
+        ActualCost: {
+            /** Cost Usd */
+            cost_usd: string;
+            /** Requests */
+            requests: number;
+            /** Requests Without Usage */
+            requests_without_usage: number;
+            /** Unpriced Requests */
+            unpriced_requests: number;
+        };
+        /**
+         * AlertDetail
+         * @description An alert with its evidence and its history.
+         */
+        AlertDetail: {
+            /** Began At */
+            began_at: string;
+            /**
+             * Evidence
+             * @description As of the last step that was told: points, threshold or baseline, series (the metric's line), traces (up to three examples), reason.
+             */
+            evidence: {
+                [key: string]: unknown;
+            };
+            /**
+             * Fingerprint
+             * @description The same each time these labels fire for this rule.
+             */
+            fingerprint: string;
+            /** Fired At */
+            fired_at: string | null;
+            /** History */
+            history: components["schemas"]["AlertStep"][];
+            /** Id */
+            id: string;
+            /** Labels */
+            labels: {
+                [key: string]: string;
+            };
+            /** Metric */
+            metric: string;
+            muted: components["schemas"]["MutedBy"] | null;
+            /** Reason */
+            reason: string;
+            /** Resolved At */
+            resolved_at: string | null;
+            rule: components["schemas"]["AlertRule"];
+            /**
+             * Severity
+             * @description The highest so far.
+             * @enum {string}
+             */
+            severity: "warning" | "critical";
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "pending" | "firing" | "resolved";
+            /** Url */
+            url: string;
+            /**
+             * Value
+             * @description As measured last.
+             */
+            value: number | null;
+        };
+        /**
+         * AlertItem
+         * @description One time that a rule found something in breach.
+         */
+        AlertItem: {
+            /** Began At */
+            began_at: string;
+            /**
+             * Fingerprint
+             * @description The same each time these labels fire for this rule.
+             */
+            fingerprint: string;
+            /** Fired At */
+            fired_at: string | null;
+            /** Id */
+            id: string;
+            /** Labels */
+            labels: {
+                [key: string]: string;
+            };
+            /** Metric */
+            metric: string;
+            muted: components["schemas"]["MutedBy"] | null;
+            /** Reason */
+            reason: string;
+            /** Resolved At */
+            resolved_at: string | null;
+            rule: components["schemas"]["AlertRule"];
+            /**
+             * Severity
+             * @description The highest so far.
+             * @enum {string}
+             */
+            severity: "warning" | "critical";
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "pending" | "firing" | "resolved";
+            /** Url */
+            url: string;
+            /**
+             * Value
+             * @description As measured last.
+             */
+            value: number | null;
+        };
+        /**
+         * AlertList
+         * @description A page of alerts, those that began last first.
+         */
+        AlertList: {
+            /** Items */
+            items: components["schemas"]["AlertItem"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * AlertRule
+         * @description The rule that an alert came from; it may be gone.
+         */
+        AlertRule: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Type */
+            type: string;
+        };
+        /**
+         * AlertStep
+         * @description A step in the life of an alert.
+         */
+        AlertStep: {
+            /** At */
+            at: string;
+            /** Reason */
+            reason: string;
+            /**
+             * Step
+             * @enum {string}
+             */
+            step: "pending" | "firing" | "escalated" | "resolved" | "cleared";
+            /** Value */
+            value: number | null;
+        };
+        /**
+         * BackTestAlert
+         * @description An alert that would have fired; resolved_at is null for one that still would.
+         */
+        BackTestAlert: {
+            /** Began At */
+            began_at: string;
+            /** Fingerprint */
+            fingerprint: string;
+            /** Fired At */
+            fired_at: string;
+            /** Labels */
+            labels: {
+                [key: string]: string;
+            };
+            /** Reason */
+            reason: string;
+            /** Resolved At */
+            resolved_at: string | null;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "warning" | "critical";
+            /** Value */
+            value: number | null;
+        };
+        /**
+         * BackTestInput
+         * @description A rule to run over the past.
+         */
+        BackTestInput: {
+            /**
+             * From
+             * @description RFC 3339 or relative such as -7d.
+             * @default -7d
+             */
+            from: string;
+            rule: components["schemas"]["RuleInput"];
+            /**
+             * To
+             * @default now
+             */
+            to: string;
+        };
+        /**
+         * BackTestReply
+         * @description What a rule would have done. Silences and inhibitions are not applied.
+         */
+        BackTestReply: {
+            /** Alerts */
+            alerts: components["schemas"]["BackTestAlert"][];
+            /** Evaluations */
+            evaluations: number;
+            /** Every S */
+            every_s: number;
+            /** From Time */
+            from_time: string;
+            /**
+             * Left Out
+             * @description Alerts beyond those listed.
+             */
+            left_out: number;
+            /**
+             * Notifications
+             * @description Messages by channel.
+             */
+            notifications: {
+                [key: string]: number;
+            };
+            /**
+             * Notified At
+             * @description When messages would have gone out, the first thousand.
+             */
+            notified_at: string[];
+            /**
+             * Observed
+             * @description Verdicts by state, over all groups and evaluations.
+             */
+            observed: {
+                [key: string]: number;
+            };
+            /**
+             * Pending
+             * @description How often something was in breach, but not long enough to fire.
+             */
+            pending: number;
+            /** To Time */
+            to_time: string;
+        };
+        /**
+         * BackfillInput
+         * @description A range of start times to derive again.
+         */
+        BackfillInput: {
+            /**
+             * Project
+             * @description Empty: all projects.
+             * @default
+             */
+            project: string;
+            /**
+             * Since
+             * @description RFC 3339, unix time, or relative such as -7d.
+             */
+            since: string;
+            /**
+             * Until
+             * @description Empty: up to now.
+             * @default
+             */
+            until: string;
+            /**
+             * Worker
+             * @example rollup
+             */
+            worker: string;
+        };
+        /**
+         * BackfillItem
+         * @description A backfill and how far it is; it goes from its end to its beginning.
+         */
+        BackfillItem: {
+            /** Created At */
+            created_at: string;
+            /**
+             * Done From
+             * @description From here to its end it is done.
+             */
+            done_from: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Error */
+            error: string;
+            /** Id */
+            id: string;
+            /** Project */
+            project: string;
+            /** Rows */
+            rows: number;
+            /** Since */
+            since: string;
+            /**
+             * State
+             * @description waiting, running, done or failed.
+             */
+            state: string;
+            /** Until */
+            until: string;
+            /** Windows */
+            windows: number;
+            /** Worker */
+            worker: string;
+        };
+        /**
+         * BackfillList
+         * @description The backfills that are remembered, newest first.
+         */
+        BackfillList: {
+            /** Items */
+            items: components["schemas"]["BackfillItem"][];
+        };
+        /**
+         * BudgetDetail
+         * @description A budget with its state, forecasts, and the thresholds that were reached, newest first.
+         */
+        BudgetDetail: {
+            /** Created At */
+            created_at: string;
+            /** Crossings */
+            crossings: components["schemas"]["CrossingItem"][];
+            current_period: components["schemas"]["BudgetPeriod"];
+            /** Enabled */
+            enabled: boolean;
+            /** Enforce */
+            enforce: boolean;
+            /** Id */
+            id: string;
+            /** Limit Usd */
+            limit_usd: string;
+            /** Name */
+            name: string;
+            /** Note */
+            note: string;
+            /** Per */
+            per: string;
+            /**
+             * Period
+             * @enum {string}
+             */
+            period: "day" | "week" | "month" | "rolling";
+            /** Q */
+            q: string;
+            /** Rolling Hours */
+            rolling_hours: number;
+            /** States */
+            states: components["schemas"]["BudgetStateItem"][];
+            /** Thresholds */
+            thresholds: number[];
+            /** Time Zone */
+            time_zone: string;
+            /** Updated At */
+            updated_at: string;
+        };
+        /**
+         * BudgetInput
+         * @description A budget as a whole; what is left out has its default, also when an existing one is replaced.
+         */
+        BudgetInput: {
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Enforce
+             * @description The proxy refuses calls once the limit is reached.
+             * @default false
+             */
+            enforce: boolean;
+            /**
+             * Key
+             * @description Only what came by this key (its id); part of q.
+             * @default
+             */
+            key: string;
+            /** Limit Usd */
+            limit_usd: number | string;
+            /** Name */
+            name: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * Per
+             * @description A field such as user, tag or metadata.key_id: the limit then holds for each value by itself.
+             * @default
+             */
+            per: string;
+            /**
+             * Period
+             * @default month
+             * @enum {string}
+             */
+            period: "day" | "week" | "month" | "rolling";
+            /**
+             * Q
+             * @description Filter for the spans that count; empty: all.
+             * @default
+             */
+            q: string;
+            /**
+             * Rolling Hours
+             * @description Length of a rolling period.
+             * @default 0
+             */
+            rolling_hours: number;
+            /**
+             * Tag
+             * @description Only what has this tag; becomes part of q.
+             * @default
+             */
+            tag: string;
+            /**
+             * Thresholds
+             * @description Per cent of the limit at which to alert.
+             * @default [
+             *       50,
+             *       80,
+             *       100
+             *     ]
+             */
+            thresholds: number[];
+            /**
+             * Time Zone
+             * @description Where days begin, e.g. Europe/Berlin.
+             * @default UTC
+             */
+            time_zone: string;
+            /**
+             * User
+             * @description Only this user's; becomes part of q.
+             * @default
+             */
+            user: string;
+        };
+        /**
+         * BudgetItem
+         * @description A budget with its state now; of one per value, the values that used most.
+         */
+        BudgetItem: {
+            /** Created At */
+            created_at: string;
+            current_period: components["schemas"]["BudgetPeriod"];
+            /** Enabled */
+            enabled: boolean;
+            /** Enforce */
+            enforce: boolean;
+            /** Id */
+            id: string;
+            /** Limit Usd */
+            limit_usd: string;
+            /** Name */
+            name: string;
+            /** Note */
+            note: string;
+            /** Per */
+            per: string;
+            /**
+             * Period
+             * @enum {string}
+             */
+            period: "day" | "week" | "month" | "rolling";
+            /** Q */
+            q: string;
+            /** Rolling Hours */
+            rolling_hours: number;
+            /** States */
+            states: components["schemas"]["BudgetStateItem"][];
+            /** Thresholds */
+            thresholds: number[];
+            /** Time Zone */
+            time_zone: string;
+            /** Updated At */
+            updated_at: string;
+        };
+        /**
+         * BudgetList
+         * @description The budgets of the project, oldest first.
+         */
+        BudgetList: {
+            /** Items */
+            items: components["schemas"]["BudgetItem"][];
+        };
+        /**
+         * BudgetPeriod
+         * @description The period that runs now; of a rolling budget the hours just past.
+         */
+        BudgetPeriod: {
+            /** End Time */
+            end_time: string;
+            /** Key */
+            key: string;
+            /** Start Time */
+            start_time: string;
+        };
+        /**
+         * BudgetStateItem
+         * @description How a budget stands, or one value of its ``per``.
+         */
+        BudgetStateItem: {
+            /** @description null for rolling periods and too little history. */
+            forecast: components["schemas"]["SpendForecast"] | null;
+            /**
+             * Left Usd
+             * @description Below 0 when overrun.
+             */
+            left_usd: string;
+            /** Projected Overrun */
+            projected_overrun: boolean;
+            /**
+             * Reached
+             * @description Thresholds reached, in per cent.
+             */
+            reached: number[];
+            /**
+             * Unpriced Calls
+             * @description That counted in tokens but have no price: no budget sees them.
+             */
+            unpriced_calls: number;
+            /** Unpriced Tokens */
+            unpriced_tokens: number;
+            /** Used Share */
+            used_share: number;
+            /** Used Up */
+            used_up: boolean;
+            /** Used Usd */
+            used_usd: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * BurnItem
+         * @description A pair of windows. Rates are how many times faster than allowed errors come; null without events.
+         */
+        BurnItem: {
+            /** Burning */
+            burning: boolean;
+            /**
+             * Burns From
+             * @description Both rates at or above this: the budget burns too fast.
+             */
+            burns_from: number;
+            /** Enough Events */
+            enough_events: boolean;
+            /** Long Bad Events */
+            long_bad_events: number;
+            /** Long Events */
+            long_events: number;
+            /** Long Rate */
+            long_rate: number | null;
+            /** Short Bad Events */
+            short_bad_events: number;
+            /** Short Events */
+            short_events: number;
+            /** Short Rate */
+            short_rate: number | null;
+            /**
+             * Urgency
+             * @enum {string}
+             */
+            urgency: "page" | "ticket";
+            /**
+             * Window
+             * @description Long and short one, e.g. 1h/5m.
+             */
+            window: string;
+        };
+        /**
+         * ChannelInput
+         * @description A channel to make or to change. Secrets are stored encrypted and never shown again.
+         */
+        ChannelInput: {
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Group By
+             * @description Alerts that share these labels go in one message.
+             * @default [
+             *       "alertname"
+             *     ]
+             */
+            group_by: string[];
+            /**
+             * Group Interval S
+             * @description Pause between messages about changes.
+             * @default 300
+             */
+            group_interval_s: number;
+            /**
+             * Group Wait S
+             * @description The first alert of a group waits for others.
+             * @default 30
+             */
+            group_wait_s: number;
+            /** Name */
+            name: string;
+            /**
+             * Options
+             * @default {}
+             */
+            options: {
+                [key: string]: unknown;
+            };
+            /**
+             * Repeat Interval S
+             * @description When it is said again.
+             * @default 14400
+             */
+            repeat_interval_s: number;
+            /**
+             * Secrets
+             * @description Those left out stay as they are; an empty text removes one.
+             * @default {}
+             */
+            secrets: {
+                [key: string]: string;
+            };
+            /**
+             * Send Resolved
+             * @default true
+             */
+            send_resolved: boolean;
+            /**
+             * Type
+             * @description webhook, slack, email, alertmanager or pagerduty.
+             */
+            type: string;
+        };
+        /**
+         * ChannelItem
+         * @description A channel. Of each secret only whether it is set is shown.
+         */
+        ChannelItem: {
+            /** Created At */
+            created_at: string;
+            deliveries: components["schemas"]["Deliveries"];
+            /** Enabled */
+            enabled: boolean;
+            /** Group By */
+            group_by: string[];
+            /** Group Interval S */
+            group_interval_s: number;
+            /** Group Wait S */
+            group_wait_s: number;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Options */
+            options: {
+                [key: string]: unknown;
+            };
+            /** Repeat Interval S */
+            repeat_interval_s: number;
+            /** Secrets */
+            secrets: {
+                [key: string]: "set";
+            };
+            /** Send Resolved */
+            send_resolved: boolean;
+            /**
+             * Target
+             * @description Where it sends to, without path and credentials.
+             */
+            target: string;
+            /** Type */
+            type: string;
+            /** Updated At */
+            updated_at: string;
+        };
+        /**
+         * ChannelList
+         * @description The channels of the project by name.
+         */
+        ChannelList: {
+            /** Items */
+            items: components["schemas"]["ChannelItem"][];
+        };
+        /**
+         * ChannelTest
+         * @description How a test message went.
+         */
+        ChannelTest: {
+            /** Delivered */
+            delivered: boolean;
+            /** Error */
+            error: string;
+            /** Took Ms */
+            took_ms: number;
+        };
+        /**
+         * Comparison
+         * @description Both costs of the calls that have a price either way.
+         */
+        Comparison: {
+            /** Actual Usd */
+            actual_usd: string;
+            /** Change Share */
+            change_share: number;
+            /** Change Usd */
+            change_usd: string;
+            /** What If Usd */
+            what_if_usd: string;
+        };
+        /**
+         * CostChangeReply
+         * @description Why two periods cost different amounts. The factors sum to the change exactly, and so do the models.
+         */
+        CostChangeReply: {
+            baseline: components["schemas"]["CostPeriod"];
+            /** Change Usd */
+            change_usd: string;
+            current: components["schemas"]["CostPeriod"];
+            /**
+             * Factors
+             * @description Largest first.
+             */
+            factors: components["schemas"]["CostFactor"][];
+            /**
+             * Models
+             * @description Largest change first.
+             */
+            models: components["schemas"]["ModelChange"][];
+            /** @description null where nothing changed. */
+            top: components["schemas"]["TopFactor"] | null;
+        };
+        /**
          * CostDetail
          * @description Money as decimal strings in US dollars.
          */
@@ -655,12 +2003,151 @@ export interface components {
             total_usd: string | null;
         };
         /**
+         * CostFactor
+         * @description What one factor added to the change.
+         */
+        CostFactor: {
+            /** Contribution Usd */
+            contribution_usd: string;
+            /**
+             * Factor
+             * @enum {string}
+             */
+            factor: "volume" | "model_mix" | "tokens_per_request" | "cache_hit_rate" | "price";
+            /** Share Of Change */
+            share_of_change: number;
+        };
+        /**
+         * CostPeriod
+         * @description The sums of one of the two periods compared.
+         */
+        CostPeriod: {
+            /** Cache Read Tokens */
+            cache_read_tokens: number;
+            /** Cost Usd */
+            cost_usd: string;
+            /** From Time */
+            from_time: string;
+            /** Input Tokens */
+            input_tokens: number;
+            /**
+             * Input Usd
+             * @description Of input tokens and fees; costs reported without their parts are in neither.
+             */
+            input_usd: string;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Output Usd */
+            output_usd: string;
+            /**
+             * Requests
+             * @description Calls of models.
+             */
+            requests: number;
+            /** To Time */
+            to_time: string;
+            unpriced: components["schemas"]["Unpriced"];
+        };
+        /**
+         * CrossingItem
+         * @description The one time in a period that a threshold was reached.
+         */
+        CrossingItem: {
+            /** Crossed At */
+            crossed_at: string;
+            /** Period Key */
+            period_key: string;
+            /** Threshold */
+            threshold: number;
+            /** Used Usd */
+            used_usd: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * Deliveries
+         * @description What became of a channel's messages.
+         */
+        Deliveries: {
+            /** Delivered */
+            delivered: number;
+            /** Failed */
+            failed: number;
+            /** Last Delivered At */
+            last_delivered_at: string | null;
+            /** Last Error */
+            last_error: string;
+            /** Last Error At */
+            last_error_at: string | null;
+            /** Waiting */
+            waiting: number;
+        };
+        /**
          * Done
          * @description The answer to something that has no other result.
          */
         Done: {
             /** Ok */
             ok: boolean;
+        };
+        /**
+         * EngineSplit
+         * @description Calls whose serving engine sent spans too: how their time divides.
+         */
+        EngineSplit: {
+            client_ms: components["schemas"]["Percentiles"];
+            client_ttft_ms: components["schemas"]["Percentiles"];
+            decode_ms: components["schemas"]["Percentiles"];
+            /**
+             * Engine Longer Requests
+             * @description Whose engine was still at it when the client had gone.
+             */
+            engine_longer_requests: number;
+            engine_ms: components["schemas"]["Percentiles"];
+            engine_ttft_ms: components["schemas"]["Percentiles"];
+            inference_ms: components["schemas"]["Percentiles"];
+            /** @description Network, gateways, client: duration less the engine's. */
+            outside_engine_ms: components["schemas"]["Percentiles"];
+            /**
+             * Outside Share
+             * @description Part of the clients' time that was not spent in the engine.
+             */
+            outside_share: number;
+            prefill_ms: components["schemas"]["Percentiles"];
+            /** @description As the engine tells. */
+            queue_ms: components["schemas"]["Percentiles"];
+            /** Requests */
+            requests: number;
+        };
+        /**
+         * ErrorBudgetItem
+         * @description What is left over the level's window.
+         */
+        ErrorBudgetItem: {
+            /** Allowed Bad Events */
+            allowed_bad_events: number;
+            /**
+             * Attained
+             * @description Share of good events; null without any.
+             */
+            attained: number | null;
+            /** Bad Events */
+            bad_events: number;
+            /** Events */
+            events: number;
+            /**
+             * Left Share
+             * @description 1: untouched, 0: used up, below: overdrawn.
+             */
+            left_share: number;
+            /**
+             * Points
+             * @description [unix seconds, share of good events] by day.
+             */
+            points: [
+                number,
+                number | null
+            ][];
         };
         /**
          * ErrorDetail
@@ -772,6 +2259,79 @@ export interface components {
             items: components["schemas"]["FieldItem"][];
         };
         /**
+         * GpuPriceInput
+         * @description GPUs that serve models of one's own. Prices are never changed: end one and add the next.
+         */
+        GpuPriceInput: {
+            /**
+             * Effective From
+             * @description Since when they are paid for.
+             */
+            effective_from: string;
+            /**
+             * Effective Until
+             * @description RFC 3339, exclusive; empty: still.
+             * @default
+             */
+            effective_until: string;
+            /** Gpu Count */
+            gpu_count: number | string;
+            /**
+             * Gpu Type
+             * @description E.g. H200; for people.
+             * @default
+             */
+            gpu_type: string;
+            /** Name */
+            name: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * Q
+             * @description The calls they serve, e.g. `model:llama-3*`.
+             */
+            q: string;
+            /** Usd Per Gpu Hour */
+            usd_per_gpu_hour: number | string;
+        };
+        /**
+         * GpuPriceItem
+         * @description A GPU price of the project.
+         */
+        GpuPriceItem: {
+            /** Created At */
+            created_at: string;
+            /** Effective From */
+            effective_from: string;
+            /** Effective Until */
+            effective_until: string | null;
+            /** Gpu Count */
+            gpu_count: string;
+            /** Gpu Type */
+            gpu_type: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Note */
+            note: string;
+            /** Q */
+            q: string;
+            /** Usd Per Gpu Hour */
+            usd_per_gpu_hour: string;
+        };
+        /**
+         * GpuPriceList
+         * @description The GPU prices of the project, oldest first.
+         */
+        GpuPriceList: {
+            /** Items */
+            items: components["schemas"]["GpuPriceItem"][];
+        };
+        /**
          * IngestReply
          * @description Counters since the store began.
          */
@@ -796,6 +2356,54 @@ export interface components {
             spool: components["schemas"]["SpoolState"];
             /** Stored Spans */
             stored_spans: number;
+            /** Workers */
+            workers: components["schemas"]["WorkerItem"][];
+        };
+        /**
+         * InhibitionBody
+         * @description Firing alerts that source fits hold back those that target fits, where the equal labels agree.
+         */
+        InhibitionBody: {
+            /**
+             * Equal
+             * @description Labels; * stands for all but alertname, severity and type.
+             * @default [
+             *       "*"
+             *     ]
+             */
+            equal: string[];
+            /** Source */
+            source: components["schemas"]["MatcherBody"][];
+            /** Target */
+            target: components["schemas"]["MatcherBody"][];
+        };
+        /**
+         * InhibitionItem
+         * @description An inhibition in force.
+         */
+        InhibitionItem: {
+            /** Equal */
+            equal: string[];
+            /** Source */
+            source: components["schemas"]["MatcherItem"][];
+            /** Target */
+            target: components["schemas"]["MatcherItem"][];
+        };
+        /**
+         * InhibitionList
+         * @description The inhibitions in force; the default one where the project set none.
+         */
+        InhibitionList: {
+            /** Items */
+            items: components["schemas"]["InhibitionItem"][];
+        };
+        /**
+         * InhibitionsInput
+         * @description All inhibitions of the project.
+         */
+        InhibitionsInput: {
+            /** Items */
+            items: components["schemas"]["InhibitionBody"][];
         };
         /**
          * KeyCreated
@@ -850,6 +2458,74 @@ export interface components {
         KeyList: {
             /** Items */
             items: components["schemas"]["KeyItem"][];
+        };
+        /**
+         * LatencyFigures
+         * @description How long some calls took.
+         */
+        LatencyFigures: {
+            duration_ms: components["schemas"]["Percentiles"];
+            /** Errors */
+            errors: number;
+            /**
+             * Output Tokens Per S
+             * @description Median.
+             */
+            output_tokens_per_s: number | null;
+            /** Requests */
+            requests: number;
+            /** @description Time per output token after the first; of streams only. */
+            tpot_ms: components["schemas"]["Percentiles"];
+            /** @description Time to the first token; of streams only. */
+            ttft_ms: components["schemas"]["Percentiles"];
+        };
+        /**
+         * LatencyGroup
+         * @description How long the calls of one group took.
+         */
+        LatencyGroup: {
+            duration_ms: components["schemas"]["Percentiles"];
+            /** Errors */
+            errors: number;
+            /** Group */
+            group: {
+                [key: string]: string;
+            };
+            /**
+             * Output Tokens Per S
+             * @description Median.
+             */
+            output_tokens_per_s: number | null;
+            /** Requests */
+            requests: number;
+            /** @description Time per output token after the first; of streams only. */
+            tpot_ms: components["schemas"]["Percentiles"];
+            /** @description Time to the first token; of streams only. */
+            ttft_ms: components["schemas"]["Percentiles"];
+        };
+        /**
+         * LatencyReply
+         * @description Latency in all and by group, the busiest first.
+         */
+        LatencyReply: {
+            /** @description null where no engine sent spans. */
+            engine: components["schemas"]["EngineSplit"] | null;
+            /** From Time */
+            from_time: string;
+            /** Groups */
+            groups: components["schemas"]["LatencyGroup"][];
+            /**
+             * More
+             * @description There are further groups.
+             */
+            more: boolean;
+            /** Of */
+            of: string;
+            /** Slowest */
+            slowest: components["schemas"]["SlowCall"][];
+            /** To Time */
+            to_time: string;
+            total: components["schemas"]["LatencyFigures"];
         };
         /**
          * LiveTraces
@@ -910,6 +2586,38 @@ export interface components {
             key: string;
         };
         /**
+         * MatcherBody
+         * @description A condition on one label.
+         */
+        MatcherBody: {
+            /** Label */
+            label: string;
+            /**
+             * Operator
+             * @description =~ and !~ take a pattern: * stands for any text, ? for one character.
+             * @default =
+             * @enum {string}
+             */
+            operator: "=" | "!=" | "=~" | "!~";
+            /** Value */
+            value: string;
+        };
+        /**
+         * MatcherItem
+         * @description A condition on one label.
+         */
+        MatcherItem: {
+            /** Label */
+            label: string;
+            /**
+             * Operator
+             * @enum {string}
+             */
+            operator: "=" | "!=" | "=~" | "!~";
+            /** Value */
+            value: string;
+        };
+        /**
          * Me
          * @description Who the caller is.
          */
@@ -943,6 +2651,98 @@ export interface components {
             to_time: string;
             /** Unit */
             unit: string;
+        };
+        /**
+         * ModelChange
+         * @description What one model added to the change, by factor.
+         */
+        ModelChange: {
+            baseline: components["schemas"]["ModelTraffic"];
+            /** Change Usd */
+            change_usd: string;
+            current: components["schemas"]["ModelTraffic"];
+            /** Factors */
+            factors: {
+                [key: string]: string;
+            };
+            /** Model */
+            model: string;
+            /** Provider */
+            provider: string;
+        };
+        /**
+         * ModelTraffic
+         * @description The priced calls of a model in one period.
+         */
+        ModelTraffic: {
+            /** Cache Hit Rate */
+            cache_hit_rate: number | null;
+            /** Cost Usd */
+            cost_usd: string;
+            /** Input Tokens Per Request */
+            input_tokens_per_request: number | null;
+            /** Output Tokens Per Request */
+            output_tokens_per_request: number | null;
+            /** Requests */
+            requests: number;
+            /** Usd Per Mtok */
+            usd_per_mtok: number | null;
+        };
+        /**
+         * MutedBy
+         * @description Why nobody is told of an alert.
+         */
+        MutedBy: {
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "silence" | "inhibition";
+            /**
+             * Id
+             * @description The silence, or the alert that inhibits this one.
+             */
+            id: string;
+        };
+        /**
+         * NotificationItem
+         * @description A message and what became of it.
+         */
+        NotificationItem: {
+            /** Alerts */
+            alerts: number;
+            /** Attempts */
+            attempts: number;
+            /** Created At */
+            created_at: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Error */
+            error: string;
+            /**
+             * Id
+             * @description The same over all attempts; receivers tell repetitions by it.
+             */
+            id: string;
+            /** Next Try At */
+            next_try_at: string | null;
+            /** Repeat */
+            repeat: boolean;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "delivered" | "failed";
+            /** Status */
+            status: string;
+        };
+        /**
+         * NotificationList
+         * @description A channel's newest messages.
+         */
+        NotificationList: {
+            /** Items */
+            items: components["schemas"]["NotificationItem"][];
         };
         /**
          * OtelMetricName
@@ -1014,6 +2814,22 @@ export interface components {
             type: string;
             /** Unit */
             unit: string;
+        };
+        /**
+         * Percentiles
+         * @description Percentiles in milliseconds (at most 1 % off); null where nothing was measured.
+         */
+        Percentiles: {
+            /** Count */
+            count: number;
+            /** Max */
+            max: number | null;
+            /** P50 */
+            p50: number | null;
+            /** P95 */
+            p95: number | null;
+            /** P99 */
+            p99: number | null;
         };
         /**
          * PriceInput
@@ -1243,6 +3059,232 @@ export interface components {
             items: components["schemas"]["RemakeItem"][];
         };
         /**
+         * Resends
+         * @description Calls that the proxy sent more than once, and how many times more; the attempts left no bill.
+         */
+        Resends: {
+            /**
+             * Cost Usd
+             * @description Of the attempts that were answered.
+             */
+            cost_usd: string;
+            /** Requests */
+            requests: number;
+            /** Resends */
+            resends: number;
+        };
+        /**
+         * RuleAlerts
+         * @description How many alerts of a rule are active.
+         */
+        RuleAlerts: {
+            /** Firing */
+            firing: number;
+            /** Pending */
+            pending: number;
+        };
+        /**
+         * RuleInput
+         * @description A rule to keep or to try. Times are seconds.
+         */
+        RuleInput: {
+            /**
+             * Channels
+             * @description Names of the channels that are told.
+             * @default []
+             */
+            channels: string[];
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Every S
+             * @description Pause between evaluations.
+             * @default 60
+             */
+            every_s: number;
+            /**
+             * For S
+             * @description How long it is in breach before it fires.
+             * @default 0
+             */
+            for_s: number;
+            /**
+             * Group By
+             * @description Fields; each group has alerts of its own.
+             * @default []
+             */
+            group_by: string[];
+            /**
+             * Keep Firing S
+             * @description How long it is well before it ends.
+             * @default 0
+             */
+            keep_firing_s: number;
+            /**
+             * Labels
+             * @description Added to the alerts, e.g. {team: search}.
+             * @default {}
+             */
+            labels: {
+                [key: string]: string;
+            };
+            /**
+             * Managed By
+             * @description file: made by `spanhouse alerts apply`.
+             * @default
+             * @enum {string}
+             */
+            managed_by: "" | "file";
+            /**
+             * Metric
+             * @description As in GET /api/v1/metrics, or a ratio such as request_errors/requests.
+             * @default
+             */
+            metric: string;
+            /** Name */
+            name: string;
+            /**
+             * No Data
+             * @description What missing data means: well, a breach, as before, or no evaluation.
+             * @default ok
+             * @enum {string}
+             */
+            no_data: "ok" | "alert" | "keep" | "ignore";
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * Params
+             * @description What the kind of rule needs, e.g. {above: 10}.
+             * @default {}
+             */
+            params: {
+                [key: string]: unknown;
+            };
+            /**
+             * Q
+             * @description Filter: what is measured.
+             * @default
+             */
+            q: string;
+            /**
+             * Severity
+             * @default critical
+             * @enum {string}
+             */
+            severity: "warning" | "critical";
+            /**
+             * Type
+             * @description A kind of rule, see GET /api/v1/alerts/types.
+             */
+            type: string;
+            /**
+             * Window S
+             * @description How far back each evaluation measures.
+             * @default 300
+             */
+            window_s: number;
+        };
+        /**
+         * RuleItem
+         * @description A rule and how it stands.
+         */
+        RuleItem: {
+            alerts: components["schemas"]["RuleAlerts"];
+            /** Channels */
+            channels: string[];
+            /** Created At */
+            created_at: string;
+            /** Enabled */
+            enabled: boolean;
+            /** Error */
+            error: string;
+            /** Error Since */
+            error_since: string | null;
+            /**
+             * Evaluated At
+             * @description Up to when it was judged.
+             */
+            evaluated_at: string | null;
+            /** Every S */
+            every_s: number;
+            /** For S */
+            for_s: number;
+            /** Group By */
+            group_by: string[];
+            /** Id */
+            id: string;
+            /** Keep Firing S */
+            keep_firing_s: number;
+            /** Labels */
+            labels: {
+                [key: string]: string;
+            };
+            /** Managed By */
+            managed_by: string;
+            /** Metric */
+            metric: string;
+            /** Name */
+            name: string;
+            /**
+             * No Data
+             * @enum {string}
+             */
+            no_data: "ok" | "alert" | "keep" | "ignore";
+            /** Note */
+            note: string;
+            /**
+             * Observed
+             * @description Groups by verdict at the last evaluation.
+             */
+            observed: {
+                [key: string]: number;
+            };
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Q */
+            q: string;
+            /**
+             * Reason
+             * @description Why nothing could be judged, at least in some groups.
+             */
+            reason: string;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "warning" | "critical";
+            /**
+             * State
+             * @description unknown: nothing could be measured, the reason says why; error: it cannot be evaluated.
+             * @enum {string}
+             */
+            state: "new" | "off" | "error" | "firing" | "pending" | "unknown" | "ok";
+            /** Took Ms */
+            took_ms: number;
+            /** Type */
+            type: string;
+            /** Updated At */
+            updated_at: string;
+            /** Window S */
+            window_s: number;
+        };
+        /**
+         * RuleList
+         * @description The rules of the project by name.
+         */
+        RuleList: {
+            /** Items */
+            items: components["schemas"]["RuleItem"][];
+        };
+        /**
          * ScopeDetail
          * @description The instrumentation scope that emitted the span.
          */
@@ -1365,6 +3407,58 @@ export interface components {
         ScoresStored: {
             /** Items */
             items: components["schemas"]["Score"][];
+        };
+        /**
+         * SelfHosted
+         * @description What some GPUs cost in the range, and per million of the tokens that they served.
+         */
+        SelfHosted: {
+            /** Cost Usd */
+            cost_usd: string;
+            /** Gpu Count */
+            gpu_count: string;
+            /** Gpu Hours */
+            gpu_hours: number;
+            /** Gpu Type */
+            gpu_type: string;
+            /** Id */
+            id: string;
+            /** Input Tokens */
+            input_tokens: number;
+            /**
+             * Models
+             * @description The same tokens at the APIs asked for.
+             */
+            models: components["schemas"]["WhatIf"][];
+            /** Name */
+            name: string;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Q */
+            q: string;
+            /** Requests */
+            requests: number;
+            /** Tokens Per Gpu Hour */
+            tokens_per_gpu_hour: number | null;
+            /** Usd Per Gpu Hour */
+            usd_per_gpu_hour: string;
+            /**
+             * Usd Per Mtok
+             * @description null where they served nothing.
+             */
+            usd_per_mtok: string | null;
+        };
+        /**
+         * SelfHostedReply
+         * @description Own GPUs beside APIs.
+         */
+        SelfHostedReply: {
+            /** From Time */
+            from_time: string;
+            /** Items */
+            items: components["schemas"]["SelfHosted"][];
+            /** To Time */
+            to_time: string;
         };
         /**
          * Series
@@ -1506,6 +3600,68 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * SilenceInput
+         * @description A silence to make: alerts that all matchers fit are told nobody while it lasts.
+         */
+        SilenceInput: {
+            /**
+             * Created By
+             * @default
+             */
+            created_by: string;
+            /**
+             * Ends At
+             * @description RFC 3339, or relative such as +2h.
+             */
+            ends_at: string;
+            /** Matchers */
+            matchers: components["schemas"]["MatcherBody"][];
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * Starts At
+             * @description RFC 3339 or relative; empty: now.
+             * @default
+             */
+            starts_at: string;
+        };
+        /**
+         * SilenceItem
+         * @description A silence.
+         */
+        SilenceItem: {
+            /** Created At */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /** Ends At */
+            ends_at: string;
+            /** Id */
+            id: string;
+            /** Matchers */
+            matchers: components["schemas"]["MatcherItem"][];
+            /** Note */
+            note: string;
+            /** Starts At */
+            starts_at: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "active" | "waiting" | "ended";
+        };
+        /**
+         * SilenceList
+         * @description Silences, the newest first.
+         */
+        SilenceList: {
+            /** Items */
+            items: components["schemas"]["SilenceItem"][];
+        };
+        /**
          * SkeletonSpan
          * @description A span as the tree and the waterfall need it; fields that are empty are left out.
          */
@@ -1555,6 +3711,208 @@ export interface components {
             tokens?: number | null;
             /** Ttft Ms */
             ttft_ms?: number | null;
+        };
+        /**
+         * SloInput
+         * @description A service level as a whole; what is left out has its default, also when an existing one is replaced.
+         */
+        SloInput: {
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Indicator
+             * @default availability
+             * @enum {string}
+             */
+            indicator: "availability" | "latency";
+            /**
+             * Latency Of
+             * @default duration
+             * @enum {string}
+             */
+            latency_of: "duration" | "ttft";
+            /**
+             * Min Bad Events
+             * @description Fewer bad ones: no judgement.
+             * @default 3
+             */
+            min_bad_events: number;
+            /**
+             * Min Events
+             * @description Fewer in the long window: no judgement.
+             * @default 30
+             */
+            min_events: number;
+            /** Name */
+            name: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * Objective
+             * @description Share of good events, e.g. 0.99.
+             */
+            objective: number | string;
+            /**
+             * Q
+             * @description Filter for the events; empty: all.
+             * @default
+             */
+            q: string;
+            /**
+             * Threshold Ms
+             * @description Of latency levels: what takes longer is bad.
+             * @default 0
+             */
+            threshold_ms: number;
+            /**
+             * Unit
+             * @description What is counted: calls of models, or traces.
+             * @default requests
+             * @enum {string}
+             */
+            unit: "requests" | "traces";
+            /**
+             * Window Days
+             * @default 30
+             */
+            window_days: number;
+        };
+        /**
+         * SloItem
+         * @description A service level.
+         */
+        SloItem: {
+            /** Created At */
+            created_at: string;
+            /** Enabled */
+            enabled: boolean;
+            /** Id */
+            id: string;
+            /**
+             * Indicator
+             * @enum {string}
+             */
+            indicator: "availability" | "latency";
+            /**
+             * Latency Of
+             * @enum {string}
+             */
+            latency_of: "duration" | "ttft";
+            /** Min Bad Events */
+            min_bad_events: number;
+            /** Min Events */
+            min_events: number;
+            /** Name */
+            name: string;
+            /** Note */
+            note: string;
+            /** Objective */
+            objective: string;
+            /** Q */
+            q: string;
+            /** Threshold Ms */
+            threshold_ms: number;
+            /**
+             * Unit
+             * @enum {string}
+             */
+            unit: "requests" | "traces";
+            /** Updated At */
+            updated_at: string;
+            /** Window Days */
+            window_days: number;
+        };
+        /**
+         * SloList
+         * @description The service levels of the project, oldest first.
+         */
+        SloList: {
+            /** Items */
+            items: components["schemas"]["SloState"][];
+        };
+        /**
+         * SloState
+         * @description A service level with its error budget and how fast it burns.
+         */
+        SloState: {
+            /** Burn */
+            burn: components["schemas"]["BurnItem"][];
+            /** Created At */
+            created_at: string;
+            /** Enabled */
+            enabled: boolean;
+            error_budget: components["schemas"]["ErrorBudgetItem"];
+            /** Id */
+            id: string;
+            /**
+             * Indicator
+             * @enum {string}
+             */
+            indicator: "availability" | "latency";
+            /**
+             * Latency Of
+             * @enum {string}
+             */
+            latency_of: "duration" | "ttft";
+            /** Min Bad Events */
+            min_bad_events: number;
+            /** Min Events */
+            min_events: number;
+            /** Name */
+            name: string;
+            /** Note */
+            note: string;
+            /** Objective */
+            objective: string;
+            /** Q */
+            q: string;
+            /** Threshold Ms */
+            threshold_ms: number;
+            /**
+             * Unit
+             * @enum {string}
+             */
+            unit: "requests" | "traces";
+            /** Updated At */
+            updated_at: string;
+            /** Window Days */
+            window_days: number;
+        };
+        /**
+         * SlowCall
+         * @description One of the slowest calls.
+         */
+        SlowCall: {
+            /** Duration Ms */
+            duration_ms: number | null;
+            /** Input Tokens */
+            input_tokens: number | null;
+            /** Model */
+            model: string;
+            /** Name */
+            name: string;
+            /** Output Tokens */
+            output_tokens: number | null;
+            /** Service Name */
+            service_name: string;
+            /** Span Id */
+            span_id: string;
+            /** Start Time */
+            start_time: string;
+            /** Status Code */
+            status_code: string;
+            /** Tpot Ms */
+            tpot_ms: number | null;
+            /** Trace Id */
+            trace_id: string;
+            /** Ttft Ms */
+            ttft_ms: number | null;
         };
         /**
          * SpanDetail
@@ -1817,6 +4175,127 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * SpendForecast
+         * @description Spend of the whole period as it will probably be: estimates, in USD.
+         */
+        SpendForecast: {
+            /**
+             * Coverage
+             * @description In how many of all cases the end lies between low and high.
+             */
+            coverage: number;
+            /** High Usd */
+            high_usd: number;
+            /** History Hours */
+            history_hours: number;
+            /** Low Usd */
+            low_usd: number;
+            /**
+             * Method
+             * @description By the hours of past weeks, or by the mean rate.
+             * @enum {string}
+             */
+            method: "seasonal" | "linear";
+            /** Total Usd */
+            total_usd: number;
+        };
+        /**
+         * SpendGroup
+         * @description The sums of one group. A span with several tags is in the group of each.
+         */
+        SpendGroup: {
+            /** Cache Read Tokens */
+            cache_read_tokens: number;
+            /** Cost Usd */
+            cost_usd: string;
+            /** Group */
+            group: {
+                [key: string]: string;
+            };
+            /** Input Tokens */
+            input_tokens: number;
+            /**
+             * Input Usd
+             * @description Of input tokens and fees; costs reported without their parts are in neither.
+             */
+            input_usd: string;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Output Usd */
+            output_usd: string;
+            /**
+             * Points
+             * @description [bucket start in unix seconds, spend]; empty without interval.
+             */
+            points: [
+                number,
+                string
+            ][];
+            /**
+             * Requests
+             * @description Calls of models.
+             */
+            requests: number;
+            /**
+             * Share
+             * @description Of the total.
+             */
+            share: number;
+            unpriced: components["schemas"]["Unpriced"];
+        };
+        /**
+         * SpendReply
+         * @description Spend in all and by group, the dearest first.
+         */
+        SpendReply: {
+            /** From Time */
+            from_time: string;
+            /** Groups */
+            groups: components["schemas"]["SpendGroup"][];
+            /** Interval S */
+            interval_s: number;
+            /** Next Cursor */
+            next_cursor: string | null;
+            /** To Time */
+            to_time: string;
+            total: components["schemas"]["SpendTotal"];
+        };
+        /**
+         * SpendTotal
+         * @description The sums over everything asked for.
+         */
+        SpendTotal: {
+            /** Cache Read Tokens */
+            cache_read_tokens: number;
+            /** Cost Usd */
+            cost_usd: string;
+            /** Input Tokens */
+            input_tokens: number;
+            /**
+             * Input Usd
+             * @description Of input tokens and fees; costs reported without their parts are in neither.
+             */
+            input_usd: string;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Output Usd */
+            output_usd: string;
+            /**
+             * Points
+             * @description [bucket start in unix seconds, spend]; empty without interval.
+             */
+            points: [
+                number,
+                string
+            ][];
+            /**
+             * Requests
+             * @description Calls of models.
+             */
+            requests: number;
+            unpriced: components["schemas"]["Unpriced"];
+        };
+        /**
          * SpoolState
          * @description What is accepted and waits to be stored.
          */
@@ -1829,6 +4308,24 @@ export interface components {
             requests: number;
             /** Set Aside */
             set_aside: number;
+        };
+        /**
+         * TopFactor
+         * @description The factor that did most in the direction of the change, and the model in which it did most.
+         */
+        TopFactor: {
+            /** Contribution Usd */
+            contribution_usd: string;
+            /** Factor */
+            factor: string;
+            /** Model */
+            model: string;
+            /** Model Contribution Usd */
+            model_contribution_usd: string;
+            /** Provider */
+            provider: string;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * TraceDetail
@@ -2049,6 +4546,64 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * TypeItem
+         * @description A kind of rule or a type of channel.
+         */
+        TypeItem: {
+            /** Help */
+            help: string;
+            /** Name */
+            name: string;
+            /**
+             * Secrets
+             * @description For channels: what is stored encrypted and never shown.
+             */
+            secrets: string[];
+        };
+        /**
+         * TypesReply
+         * @description What rules and channels there can be.
+         */
+        TypesReply: {
+            /** Channels */
+            channels: components["schemas"]["TypeItem"][];
+            /** Rules */
+            rules: components["schemas"]["TypeItem"][];
+        };
+        /**
+         * Unpriced
+         * @description What counts in tokens but not, or not wholly, in money.
+         */
+        Unpriced: {
+            /**
+             * Partial Requests
+             * @description Some of whose tokens have no price; the rest is in the sums.
+             */
+            partial_requests: number;
+            /**
+             * Reported Requests
+             * @description Whose cost is the sender's own figure.
+             */
+            reported_requests: number;
+            /**
+             * Requests
+             * @description With tokens but without any price.
+             */
+            requests: number;
+            /**
+             * Requests Without Usage
+             * @description That went well and told no tokens.
+             */
+            requests_without_usage: number;
+            /** Share Of Tokens */
+            share_of_tokens: number;
+            /**
+             * Tokens
+             * @description Their tokens.
+             */
+            tokens: number;
+        };
+        /**
          * UsageDetail
          * @description Token counts; null means the emitter did not say. Input and output are inclusive totals.
          */
@@ -2182,6 +4737,165 @@ export interface components {
             /** Next Cursor */
             next_cursor: string | null;
         };
+        /**
+         * WasteExample
+         * @description A call that cost much for nothing.
+         */
+        WasteExample: {
+            /** Cost Usd */
+            cost_usd: number;
+            /** Model */
+            model: string;
+            /** Span Id */
+            span_id: string;
+            /** Trace Id */
+            trace_id: string;
+        };
+        /**
+         * WasteKind
+         * @description One way of wasting money; a call is in one of them at most.
+         */
+        WasteKind: {
+            /** Cost Usd */
+            cost_usd: string;
+            /** Examples */
+            examples: components["schemas"]["WasteExample"][];
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "errors" | "retries" | "cut_off";
+            /** Requests */
+            requests: number;
+            /** Share Of Cost */
+            share_of_cost: number;
+            /** Unpriced Requests */
+            unpriced_requests: number;
+        };
+        /**
+         * WasteReply
+         * @description What was spent in vain.
+         */
+        WasteReply: {
+            /**
+             * Cost Usd
+             * @description All spend under the filter.
+             */
+            cost_usd: string;
+            /** From Time */
+            from_time: string;
+            /** Kinds */
+            kinds: components["schemas"]["WasteKind"][];
+            resends: components["schemas"]["Resends"];
+            /** Share Of Cost */
+            share_of_cost: number;
+            /** To Time */
+            to_time: string;
+            /** Wasted Usd */
+            wasted_usd: string;
+        };
+        /**
+         * WhatIf
+         * @description What the traffic would have cost with one model.
+         */
+        WhatIf: {
+            /** Asked */
+            asked: string;
+            comparable: components["schemas"]["Comparison"];
+            /**
+             * Cost Usd
+             * @description null where the model has no price.
+             */
+            cost_usd: string | null;
+            /** Model */
+            model: string;
+            /** Partial Requests */
+            partial_requests: number;
+            /** Priced Requests */
+            priced_requests: number;
+            /** Provider */
+            provider: string;
+            /**
+             * Reasons
+             * @description Why calls have no price or only part of one, with their number.
+             */
+            reasons: {
+                [key: string]: number;
+            };
+            /**
+             * Requests
+             * @description That told their tokens.
+             */
+            requests: number;
+            /** Unpriceable Requests */
+            unpriceable_requests: number;
+            /** Unpriceable Share Of Tokens */
+            unpriceable_share_of_tokens: number;
+            /** Usd Per Mtok */
+            usd_per_mtok: number | null;
+        };
+        /**
+         * WhatIfReply
+         * @description The same traffic at other prices. Tokens are taken as they are.
+         */
+        WhatIfReply: {
+            actual: components["schemas"]["ActualCost"];
+            /** From Time */
+            from_time: string;
+            /** Models */
+            models: components["schemas"]["WhatIf"][];
+            /** To Time */
+            to_time: string;
+        };
+        /**
+         * WorkerItem
+         * @description One worker or tick as this server sees it; counts are those of this server since it started.
+         */
+        WorkerItem: {
+            /** Busy S */
+            busy_s: number;
+            /**
+             * Catching Up Before
+             * @description Spans that start before this are still to be derived once.
+             */
+            catching_up_before: string | null;
+            /** Errors */
+            errors: number;
+            /** Every S */
+            every_s: number;
+            /**
+             * Kind
+             * @description worker: over windows of stored spans; tick: by the clock.
+             */
+            kind: string;
+            /**
+             * Lag S
+             * @description What settled longer ago than this is derived; of a tick: since it last ran. null: never yet.
+             */
+            lag_s: number | null;
+            /** Last Error */
+            last_error: string;
+            /** Last Error At */
+            last_error_at: string | null;
+            /** Last Run At */
+            last_run_at: string | null;
+            /** Name */
+            name: string;
+            /** Rows */
+            rows: number;
+            /**
+             * Rows Per S
+             * @description Over the last five minutes.
+             */
+            rows_per_s: number;
+            /** Runs */
+            runs: number;
+            /**
+             * State
+             * @description starting, running, standby (another server does the work) or failing.
+             */
+            state: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -2191,6 +4905,2689 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    listAlerts: {
+        parameters: {
+            query?: {
+                /** @description pending, firing, resolved, with commas; empty: all. */
+                state?: string;
+                /** @description Id of a rule. */
+                rule?: string;
+                severity?: string;
+                /** @description Items per page. */
+                limit?: number;
+                /** @description next_cursor of the page before. */
+                cursor?: string;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listAlertChannels: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    createAlertChannel: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The name is taken, or it is still used. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getAlertChannel: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    updateAlertChannel: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The name is taken, or it is still used. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    deleteAlertChannel: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The name is taken, or it is still used. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listNotifications: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    testAlertChannel: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelTest"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listInhibitions: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InhibitionList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    setInhibitions: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InhibitionsInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InhibitionList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listAlertRules: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    createAlertRule: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The name is taken, or it is still used. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    backtestAlertRule: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BackTestInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackTestReply"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getAlertRule: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    updateAlertRule: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The name is taken, or it is still used. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    deleteAlertRule: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listSilences: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SilenceList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    createSilence: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SilenceInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SilenceItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    endSilence: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                silence_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SilenceItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listAlertTypes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TypesReply"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getAlert: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                alert_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertDetail"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listBackfills: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    startBackfill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BackfillInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getBackfill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                backfill_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listBudgets: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BudgetList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    createBudget: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BudgetInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BudgetItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getBudget: {
+        parameters: {
+            query?: {
+                /** @description Values of a budget per user, tag … */
+                limit?: number;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                budget_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BudgetDetail"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    replaceBudget: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                budget_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BudgetInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BudgetItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    deleteBudget: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                budget_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BudgetItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getCost: {
+        parameters: {
+            query?: {
+                /** @description Filter, e.g. `model:gpt-4o cost>0.01 status:error`; see /api/v1/fields. */
+                q?: string;
+                /** @description Up to three fields, with commas between. */
+                group_by?: string;
+                /** @description Bucket width in s; 0 for none. */
+                interval?: number;
+                /** @description Items per page. */
+                limit?: number;
+                /** @description next_cursor of the page before. */
+                cursor?: string;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+                /** @description Earliest start. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                from?: string;
+                /** @description Latest start, exclusive. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendReply"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getCostChanges: {
+        parameters: {
+            query?: {
+                /** @description Filter, e.g. `model:gpt-4o cost>0.01 status:error`; see /api/v1/fields. */
+                q?: string;
+                /** @description Start of the period compared with. */
+                baseline_from?: string;
+                /** @description Its end, exclusive. */
+                baseline_to?: string;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+                /** @description Earliest start. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                from?: string;
+                /** @description Latest start, exclusive. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CostChangeReply"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listGpuPrices: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GpuPriceList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    createGpuPrice: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GpuPriceInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GpuPriceItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    deleteGpuPrice: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                price_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GpuPriceItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getSelfHostedCost: {
+        parameters: {
+            query?: {
+                /** @description Filter, e.g. `model:gpt-4o cost>0.01 status:error`; see /api/v1/fields. */
+                q?: string;
+                /** @description A model's name, or provider/name, e.g. `gpt-4o-mini` or `anthropic/claude-haiku-4-5`; up to ten. */
+                model?: string[] | null;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+                /** @description Earliest start. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                from?: string;
+                /** @description Latest start, exclusive. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SelfHostedReply"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getCostWaste: {
+        parameters: {
+            query?: {
+                /** @description Filter, e.g. `model:gpt-4o cost>0.01 status:error`; see /api/v1/fields. */
+                q?: string;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+                /** @description Earliest start. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                from?: string;
+                /** @description Latest start, exclusive. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WasteReply"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getCostWhatIf: {
+        parameters: {
+            query: {
+                /** @description A model's name, or provider/name, e.g. `gpt-4o-mini` or `anthropic/claude-haiku-4-5`; up to ten. */
+                model: string[];
+                /** @description Filter, e.g. `model:gpt-4o cost>0.01 status:error`; see /api/v1/fields. */
+                q?: string;
+                /** @description Only calls of this category; empty for all. */
+                category?: string;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+                /** @description Earliest start. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                from?: string;
+                /** @description Latest start, exclusive. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhatIfReply"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
     getFacets: {
         parameters: {
             query: {
@@ -2561,6 +7958,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["KeyItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getLatency: {
+        parameters: {
+            query?: {
+                /** @description Filter, e.g. `model:gpt-4o cost>0.01 status:error`; see /api/v1/fields. */
+                q?: string;
+                /** @description Up to three fields: model, name, operation, release, service … */
+                group_by?: string;
+                /** @description Calls of models, or all spans (routes, tools …). */
+                of?: string;
+                /** @description Items per page. */
+                limit?: number;
+                /** @description Slowest calls to list. */
+                slowest?: number;
+                slowest_by?: string;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+                /** @description Earliest start. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                from?: string;
+                /** @description Latest start, exclusive. RFC 3339, unix seconds or milliseconds, `now`, or relative such as `-1h` or `-7d`. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LatencyReply"];
                 };
             };
             /** @description The request cannot be read; the message says what is wrong. */
@@ -4015,6 +9495,360 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionDetail"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listSlos: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SloList"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    createSlo: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SloInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SloItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getSlo: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                slo_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SloState"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    replaceSlo: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                slo_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SloInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SloItem"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    deleteSlo: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                slo_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SloItem"];
                 };
             };
             /** @description The request cannot be read; the message says what is wrong. */

@@ -119,6 +119,19 @@ export function plural(count: number, noun: string): string {
   return `${formatExact(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** Begins a sentence with a capital. */
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Formats a share of 1 in per cent, with one decimal below ten. */
+export function formatShare(share: number | null | undefined): string {
+  if (share === null || share === undefined || !Number.isFinite(share)) return NONE;
+  const percent = share * 100;
+  if (percent !== 0 && Math.abs(percent) < 0.1) return percent > 0 ? "<0.1%" : ">−0.1%";
+  return `${percent.toFixed(Math.abs(percent) < 10 && percent !== 0 ? 1 : 0)}%`.replace("-", "−");
+}
+
 function pad(value: number): string {
   return String(value).padStart(2, "0");
 }

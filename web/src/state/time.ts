@@ -119,6 +119,25 @@ export function bucketSeconds(from: number, to: number, most: number): number {
   return steps.find((step) => step >= wanted) ?? Math.ceil(wanted / 604_800) * 604_800;
 }
 
+/** A chart has about so many buckets. */
+const AIMED = 96;
+
+/** Cuts a range into buckets. Open ranges begin at `earliest` (milliseconds), the first trace. */
+export function cutRange(range: string, now: number, earliest: number | null): { from: number; to: number; interval: number } | null {
+  const span = resolveRange(range, now);
+  if (!span) return null;
+  const to = span.to ?? now;
+  const from = span.from ?? earliest;
+  if (from === null || from >= to) return null;
+  const interval = bucketSeconds(from, to, AIMED);
+  return { from: range.includes("..") ? from : Math.floor(from / 1000 / interval) * interval * 1000, to, interval };
+}
+
+/** Writes an instant for the API; an open end is left out. */
+export function apiTime(ms: number | null): string | undefined {
+  return ms === null ? undefined : new Date(ms).toISOString();
+}
+
 function relativeMs(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)(s|mo|m|h|d|w|y)$/.exec(text);
   if (!match) return null;

@@ -9,6 +9,7 @@ const EVERYWHERE: [string[], string][] = [
   [["k"], "Previous row"],
   [["Enter"], "Open the row"],
   [["Esc"], "One step outwards"],
+  [["g", "o"], "Overview; g t traces, g l latency, g c cost, g a alerts, g i ingest"],
 ];
 
 const TRACE: [string[], string][] = [
@@ -26,6 +27,11 @@ const LIST: [string[], string][] = [
   [["r"], "Reload"],
 ];
 
+const FIGURES: [string[], string][] = [
+  [["t"], "Time range; dragging across a chart picks one"],
+  [["r"], "Reload"],
+];
+
 const EXAMPLES: [string, string][] = [
   ["status:error", "a field has a value"],
   ["model:gpt-4o -tag:test", "a minus excludes"],
@@ -35,6 +41,11 @@ const EXAMPLES: [string, string][] = [
   ["score.faithfulness<0.5", "scores by name"],
 ];
 
+const HERE: Record<string, { title: string; rows: [string[], string][] }> = {
+  trace: { title: "In a trace", rows: TRACE },
+  traces: { title: "In the list", rows: LIST },
+};
+
 export function HelpDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Keys and filters" onClose={onClose} class="help">
@@ -42,8 +53,8 @@ export function HelpDialog({ onClose }: { onClose: () => void }) {
         <div>
           <h3>Everywhere</h3>
           <Keys rows={EVERYWHERE} />
-          <h3>{place.value.page === "trace" ? "In a trace" : "In the list"}</h3>
-          <Keys rows={place.value.page === "trace" ? TRACE : LIST} />
+          <h3>{HERE[place.value.page]?.title ?? "In charts"}</h3>
+          <Keys rows={HERE[place.value.page]?.rows ?? FIGURES} />
         </div>
         <div>
           <h3>Filters</h3>

@@ -4,9 +4,9 @@ import { getFacet } from "../../api/calls";
 import { type FacetsReply, type FieldItem, isAbort } from "../../api/client";
 import { formatCount } from "../../state/format";
 import { stateOf, toggle, withoutField } from "../../state/query";
+import { apiTime } from "../../state/time";
 import type { View } from "../../state/view";
 import { Icon } from "../../ui/icons";
-import { iso } from "./useList";
 
 interface Props {
   view: View;
@@ -55,7 +55,7 @@ function Values({ name, view, from, to, stamp, onQuery }: Omit<Props, "fields"> 
   useEffect(() => {
     if (stamp === 0) return undefined;
     const abort = new AbortController();
-    getFacet({ field: name, q, from: iso(from), to: iso(to), scope: view.rows, limit: 50 }, abort.signal).then(setReply, (error) => {
+    getFacet({ field: name, q, from: apiTime(from), to: apiTime(to), scope: view.rows, limit: 50 }, abort.signal).then(setReply, (error) => {
       if (!isAbort(error)) setReply((old) => old);
     });
     return () => abort.abort();

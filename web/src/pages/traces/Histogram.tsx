@@ -2,10 +2,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { getMetric, listTraces } from "../../api/calls";
 import { formatExact, plural } from "../../state/format";
-import { absolute, bucketSeconds } from "../../state/time";
+import { absolute, apiTime, bucketSeconds } from "../../state/time";
 import type { View } from "../../state/view";
-import { axisTicks, barPath, type Bars, prepareBars } from "./histogram";
-import { iso } from "./useList";
+import { axisTicks } from "../../ui/chart/ticks";
+import { barPath, type Bars, prepareBars } from "./histogram";
 
 const HEIGHT = 44;
 
@@ -23,7 +23,7 @@ interface Props {
 /** With an open or trimmed range the strip begins at the earliest trace. */
 async function begin(view: View, from: number | null, trim: boolean, signal: AbortSignal): Promise<number | null> {
   if (from !== null && !trim) return from;
-  const first = await listTraces({ q: view.q, sort: "start_time", from: iso(from), limit: 1 }, signal);
+  const first = await listTraces({ q: view.q, sort: "start_time", from: apiTime(from), limit: 1 }, signal);
   return first.items.length ? Date.parse(first.items[0].start_time) : from;
 }
 
@@ -41,7 +41,7 @@ export function Histogram({ view, trim, from, to, stamp, onRange }: Props) {
       const start = await begin(view, from, trim, abort.signal);
       if (start === null) return setBars(null);
       const interval = bucketSeconds(start, Math.max(end, start + 1000), 120);
-      const query = { q: view.q, from: iso(start), to: iso(end), interval };
+      const query = { q: view.q, from: apiTime(start), to: apiTime(end), interval };
       const [spans, errors] = await Promise.all([
         getMetric({ metric: "spans", ...query }, abort.signal),
         getMetric({ metric: "errors", ...query }, abort.signal),

@@ -1,27 +1,25 @@
 /** The list of traces or spans: everything that is chosen stands in the URL. */
 import { signal } from "@preact/signals";
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
-import { getIngest, listFields } from "../../api/calls";
-import type { FieldItem } from "../../api/client";
+import { getIngest } from "../../api/calls";
 import { href, navigate, place } from "../../router";
-import { plural } from "../../state/format";
+import { capital, plural } from "../../state/format";
 import { prefs, setPrefs } from "../../state/prefs";
+import { useFields } from "../../state/fields";
 import { add } from "../../state/query";
-import { describeRange } from "../../state/time";
+import { apiTime, describeRange } from "../../state/time";
 import { readView, type View, viewParams } from "../../state/view";
 import { NARROW, useDelayed, useHotkeys, useMedia, useTitle } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { Button, Dialog, Notice, Popover } from "../../ui/kit";
+import { QueryBar } from "../../ui/QueryBar";
+import { RangePicker } from "../../ui/RangePicker";
 import { chosenColumns, COLUMNS, DEFAULT_COLUMNS } from "./columns";
 import { Facets } from "./Facets";
 import { Histogram } from "./Histogram";
-import { QueryBar } from "./QueryBar";
-import { RangePicker } from "./RangePicker";
 import { Table, TableSkeleton } from "./Table";
-import { iso, type LiveState, useList, useLive } from "./useList";
+import { type LiveState, useList, useLive } from "./useList";
 
-/** Asked once: the fields do not change while the server runs. */
-const fields = signal<FieldItem[]>([]);
 /** Where the reader stood in the list, kept while a trace is open. */
 const lastRow = signal<{ search: string; index: number }>({ search: "", index: -1 });
 
@@ -36,16 +34,13 @@ export function TracesPage() {
   const [drawer, setDrawer] = useState(false);
   const [active, setActiveRow] = useState(lastRow.value.search === search ? lastRow.value.index : -1);
   const narrow = useMedia(NARROW);
+  const fields = useFields();
   const { state, more, arrive } = useList(view, stamp);
   const paused = held || !atTop;
   const { live, release } = useLive(view, paused, arrive);
   const slow = useDelayed(state.loading);
   const beat = useBeat(live.status === "open" && !paused);
   useTitle(view.rows === "traces" ? "Traces" : "Spans");
-
-  useEffect(() => {
-    if (fields.value.length === 0) listFields().then((reply) => (fields.value = reply.items), () => undefined);
-  }, []);
 
   // Where Esc in a trace leads back to.
   useEffect(() => sessionStorage.setItem("spanhouse.list", href("traces", viewParams(view))), [search, view.live]);
@@ -73,7 +68,7 @@ export function TracesPage() {
   const columns = useMemo(() => chosenColumns(view.rows, prefs.value.columns[view.rows], state.rows), [view.rows, prefs.value.columns, state.rows]);
   // A filter that cannot be read is told once, by the list; nothing else asks with it.
   const figuresStamp = state.error ? 0 : Math.max(state.loadedAt, beat);
-  const facets = <Facets view={view} fields={fields.value} from={state.from} to={state.to} stamp={figuresStamp} onQuery={(q) => change({ q })} />;
+  const facets = <Facets view={view} fields={fields} from={state.from} to={state.to} stamp={figuresStamp} onQuery={(q) => change({ q })} />;
   const facetsShown = prefs.value.facetsOpen && !narrow;
 
   return (
@@ -94,7 +89,7 @@ export function TracesPage() {
             </button>
           ))}
         </div>
-        <QueryBar value={view.q} fields={fields.value} error={state.error} from={iso(state.from)} to={iso(state.to)} scope={view.rows} onApply={(q) => change({ q })} />
+        <QueryBar value={view.q} fields={fields} error={state.error} from={apiTime(state.from)} to={apiTime(state.to)} scope={view.rows} onApply={(q) => change({ q })} />
         <RangePicker range={view.range} onPick={(range) => change({ range, live: false })} />
         {view.rows === "traces" && <LiveButton view={view} live={live} paused={paused} onToggle={() => change({ live: !view.live, ...(view.live ? {} : { sort: "-start_time" }) })} />}
         <Button icon="reload" look="outline" label="Reload (r)" class="reload" onClick={reload} />
@@ -272,8 +267,4 @@ function ColumnMenu({ view }: { view: View }) {
       )}
     </Popover>
   );
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { axisTicks, barPath, prepareBars } from "./histogram";
+import { axisTicks } from "../../ui/chart/ticks";
+import { barPath, prepareBars } from "./histogram";
 import { mergeRows, type Row } from "./rows";
 import { windowRange } from "../../ui/window";
 

@@ -2,7 +2,8 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { listSpans, listTraces } from "../../api/calls";
 import { ApiError, apiRoot, isAbort } from "../../api/client";
-import { resolveRange } from "../../state/time";
+import { place, projectOf } from "../../router";
+import { apiTime, resolveRange } from "../../state/time";
 import type { View } from "../../state/view";
 import { mergeRows, type Row, spanRow, traceRow } from "./rows";
 
@@ -26,7 +27,7 @@ const LIVE_ROWS = 1000;
 const START: ListState = { rows: [], loading: true, loadingMore: false, hasMore: false, error: null, from: null, to: null, loadedAt: 0 };
 
 function fetchPage(view: View, from: number | null, to: number | null, cursor: string | undefined, signal: AbortSignal) {
-  const params = { q: view.q, sort: view.sort, from: iso(from), to: iso(to), cursor, limit: PAGE };
+  const params = { q: view.q, sort: view.sort, from: apiTime(from), to: apiTime(to), cursor, limit: PAGE };
   return view.rows === "traces"
     ? listTraces(params, signal).then((page) => ({ rows: page.items.map(traceRow), next: page.next_cursor }))
     : listSpans(params, signal).then((page) => ({ rows: page.items.map(spanRow), next: page.next_cursor }));
@@ -119,6 +120,8 @@ export function useLive(view: View, paused: boolean, arrive: (rows: Row[]) => vo
     held.current.clear();
     const address = new URL("api/v1/live", apiRoot);
     if (view.q) address.searchParams.set("q", view.q);
+    const project = projectOf(place.value.params);
+    if (project) address.searchParams.set("project", project);
     const source = new EventSource(address, { withCredentials: true });
     source.onopen = () => setLive((old) => ({ ...old, status: "open" }));
     source.onerror = () => setLive((old) => ({ ...old, status: source.readyState === EventSource.CLOSED ? "lost" : "connecting" }));
@@ -137,11 +140,6 @@ export function useLive(view: View, paused: boolean, arrive: (rows: Row[]) => vo
   }, [paused, release]);
 
   return { live, release };
-}
-
-/** Writes an instant for the API. */
-export function iso(ms: number | null): string | undefined {
-  return ms === null ? undefined : new Date(ms).toISOString();
 }
 
 function asApiError(error: unknown): ApiError {

@@ -1,9 +1,9 @@
 /** The time range: typed, picked, stepped, or exact. */
 import { useState } from "preact/hooks";
-import { zone } from "../../state/format";
-import { describeRange, parseTyped, PRESETS, resolveRange, stepRange } from "../../state/time";
-import { Icon } from "../../ui/icons";
-import { Button, Popover } from "../../ui/kit";
+import { zone } from "../state/format";
+import { describeRange, parseTyped, PRESETS, resolveRange, stepRange } from "../state/time";
+import { Icon } from "./icons";
+import { Button, Popover } from "./kit";
 
 export function RangePicker({ range, onPick }: { range: string; onPick: (range: string) => void }) {
   const now = Date.now();

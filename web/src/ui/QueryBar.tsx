@@ -1,11 +1,12 @@
 /** The filter text: coloured, completed, and marked where the server could not read it. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { getFacet } from "../../api/calls";
-import type { ApiError, FieldItem } from "../../api/client";
-import { type CaretContext, caretContext, quote, rank, tokenise, utf16Offset } from "../../state/query";
-import { useHotkeys } from "../../ui/hooks";
-import { Icon } from "../../ui/icons";
-import { Button } from "../../ui/kit";
+import { getFacet } from "../api/calls";
+import type { ApiError, FieldItem } from "../api/client";
+import { capital } from "../state/format";
+import { type CaretContext, caretContext, quote, rank, tokenise, utf16Offset } from "../state/query";
+import { useHotkeys } from "./hooks";
+import { Icon } from "./icons";
+import { Button } from "./kit";
 
 interface Props {
   value: string;
@@ -234,8 +235,4 @@ function useValues(name: string, fields: FieldItem[], scope: string, from?: stri
     return () => abort.abort();
   }, [field?.name, scope, from, to]);
   return found;
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
