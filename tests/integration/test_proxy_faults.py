@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.unit.collector.proxy.wire import ProxyProcess, RawUpstream, Reader, Sink, ask, connected, standing
+from tests.unit.collector.proxy.wire import Message, ProxyProcess, RawUpstream, Reader, Sink, ask, connected, standing
 
 BODY = b'{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}]}'
 ANSWER = (
@@ -24,16 +24,17 @@ REPLY = (
 
 def chat(headers: str = "") -> bytes:
     return (
-        f"POST /openai/v1/chat/completions?key=sk-query HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-secret\r\n"
+        f"POST /openai/v1/chat/completions?key=sk-query HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk-secret\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n{headers}\r\n"
     ).encode() + BODY
 
 
-def call(reader: Reader, headers: str = "") -> None:
+def call(reader: Reader, headers: str = "") -> Message:
     reader.connection.sendall(chat(headers))
     answer = reader.message()
     assert answer.line == b"HTTP/1.1 200 OK"
     assert answer.body == ANSWER
+    return answer
 
 
 def free_port() -> int:
@@ -50,10 +51,14 @@ def test_calls_are_recorded_without_credentials(tmp_path: Path) -> None:
                 reader, f"traceparent: 00-{trace}-b7ad6b7169203331-01\r\nX-Session-Id: s-1\r\nHelicone-User-Id: u-1\r\n"
             )
             call(reader, "Spanhouse-Omit-Request: true\r\nSpanhouse-Omit-Response: TRUE\r\nSpanhouse-Tags: a, b\r\n")
+            assert not call(reader).header(b"spanhouse-warning")
+            warned = call(reader, "Spanhouse-Omit-Request: no way\r\n")
+            assert warned.header(b"spanhouse-warning").startswith(b"Spanhouse-Omit-Request is neither true nor false")
         upstream.script[b"/v1/broken"] = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", 0.02, "close"]
-        ask(proxy.port, b"GET /openai/v1/broken HTTP/1.1\r\nHost: x\r\n\r\n")
-        spans = sink.wait(3)
-        first, second = (span for span in spans if span.get("gen_ai.request.model") == "gpt-4o")
+        ask(proxy.port, b"GET /openai/v1/broken HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        spans = sink.wait(5)
+        first, second, _, fourth = (span for span in spans if span.get("gen_ai.request.model") == "gpt-4o")
+        assert "gen_ai.input.messages" not in fourth
         assert (first["trace"], first["parent"]) == (trace, "b7ad6b7169203331")
         assert upstream.requests[0].header(b"traceparent") == f"00-{trace}-{first['span']}-01".encode()
         assert (first["session.id"], first["user.id"]) == ("s-1", "u-1")
@@ -182,7 +187,7 @@ def test_a_full_queue_drops_and_counts(tmp_path: Path) -> None:
             time.sleep(0.12)
         deadline_s = time.monotonic() + 5
         while b'reason="queue_full"} 0.0' in (
-            page := ask(proxy.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").body
+            page := ask(proxy.port, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").body
         ):
             assert time.monotonic() < deadline_s
             time.sleep(0.1)
@@ -214,7 +219,7 @@ def test_usage_is_asked_for_and_withheld(tmp_path: Path) -> None:
         upstream.default = [
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n", *events, b"0\r\n\r\n",
         ]  # fmt: skip
-        head = f"POST /openai/v1/chat/completions HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST /openai/v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\nContent-Length: {len(body)}\r\n"
         plain = ask(proxy.port, f"{head}\r\n".encode() + body)
         assert plain.body == piece + usage + done
         assert upstream.requests[-1].body == body

@@ -27,11 +27,11 @@ from spanhouse_server.errors import Unauthenticated as ServerUnauthenticated
 from spanhouse_server.proxy_mount import FRESH_S, ProjectGate, ProxyMount
 from tests.unit.collector.proxy.wire import ProxyProcess, Reader, ask
 
-REQUEST = b"GET /secure/v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
+REQUEST = b"GET /secure/v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def certificate(folder: Path) -> Path:
-    """Write a certificate for 127.0.0.1 with its key."""
+def certificate(folder: Path, *names: str) -> Path:
+    """Write a certificate for 127.0.0.1 and these names, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "upstream")])
     now = datetime.datetime.now(datetime.UTC)
@@ -39,7 +39,10 @@ def certificate(folder: Path) -> Path:
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.DNSName, names)]),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
     encoded = key.private_bytes(

@@ -24,6 +24,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Fa
     with FakeProvider() as provider:
         base = provider.openai_url.removesuffix("/v1")
         flags = ["--proxy-upstream", f"openai={base}", "--proxy-upstream", f"anthropic={base}"]
+        flags += ["--allowed-origins", "https://app.example"]
         with running(tmp_path_factory.mktemp("mounted"), *flags) as server:
             yield server, provider
 
@@ -118,6 +119,26 @@ def test_one_date_on_every_answer(scene: tuple[Server, FakeProvider]) -> None:
         assert len(httpx.get(url).headers.get_list("date")) == 1, url
 
 
+def test_pages_of_other_sites_are_kept_off(scene: tuple[Server, FakeProvider]) -> None:
+    server, provider = scene
+    evil, app = {"origin": "https://evil.example"}, {"origin": "https://app.example"}
+    otlp = {"content-type": "application/json"}
+    chat = {"model": "gpt-4o-mini", "messages": ASKED}
+    served = len(provider.served)
+    for path, body in (("/proxy/openai/v1/chat/completions", chat), ("/v1/traces", {"resourceSpans": []})):
+        for headers in (evil, {"host": "evil.example"}):
+            answer = httpx.post(server.url + path, json=body, headers=headers)
+            assert (answer.status_code, "error" in answer.json()) == (403, True), (path, headers)
+        answer = httpx.post(server.url + path, json=body, headers=app | otlp)
+        assert answer.status_code == 200
+    assert len(provider.served) == served + 1
+    assert answer.headers["access-control-allow-origin"] == app["origin"]
+    for path in ("/api/v1/traces", "/healthz", "/metrics", "/proxy/openai/v1/models"):
+        assert httpx.get(server.url + path, headers={"host": "evil.example"}).status_code == 403, path
+        assert httpx.get(server.url + path, headers=evil).status_code == 403, path
+        assert httpx.get(server.url + path).status_code == 200, path
+
+
 def test_another_projects_key_records_there(tmp_path: Path) -> None:
     admin = {"authorization": f"Bearer {'a' * 24}"}
     env = {"SPANHOUSE_ADMIN_KEY": "a" * 24, "SPANHOUSE_REQUIRE_KEYS": "true"}
@@ -132,6 +153,9 @@ def test_another_projects_key_records_there(tmp_path: Path) -> None:
             assert httpx.post(url, json=body, headers={"spanhouse-auth": "Bearer sk-unknown"}).status_code == 401
             assert not provider.served
             assert httpx.post(url, json=body, headers={"spanhouse-auth": f"Bearer {key}"}).status_code == 200
+            pages = f"{server.url}/proxy/-/pools"
+            assert httpx.get(pages, headers={"spanhouse-auth": f"Bearer {key}"}).status_code == 401
+            assert httpx.get(pages, headers={"spanhouse-auth": f"Bearer {'a' * 24}"}).json() == {"pools": {}}
             headers = {"authorization": f"Bearer {key}"}
             deadline_s = time.monotonic() + 15
             while not server.call("/api/v1/spans", headers=headers)["items"]:

@@ -274,6 +274,15 @@ def test_websockets_pass_byte_by_byte(scene: Standing) -> None:
     assert sorted(names) == sorted([b"host", *(line.split(":")[0].lower().encode() for line in UPGRADE)])
 
 
+def test_another_sites_page_opens_no_websocket(scene: Standing) -> None:
+    proxy, upstream, _ = scene
+    before = len(upstream.requests)
+    for headers in (["Origin: https://evil.example"], ["Origin: null"]):
+        answer = ask(proxy.port, request("GET", "/openai/v1/realtime", [*UPGRADE, *headers]))
+        assert (answer.line.split()[1], answer.header(b"spanhouse-error")) == (b"403", b"foreign_page")
+    assert len(upstream.requests) == before
+
+
 def test_a_refused_upgrade_is_passed_on_and_closed(scene: Standing) -> None:
     proxy, upstream, _ = scene
     upstream.script[b"/v1/responses"] = [b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno"]
