@@ -102,7 +102,7 @@ class Threshold:
             if self._missing and error.message.startswith("there is no metric"):
                 return [Observation({}, "unknown", None, {"reason": f"not observable: {self._missing}"})]
             raise
-        return [self._judged(levels, series.labels, series.points) for series in found]
+        return [self._judged(rule.metric, levels, series.labels, series.points) for series in found]
 
     def observe_over(
         self, rule: Rule, source: SeriesSource, from_s: int, to_s: int, step_s: int
@@ -158,7 +158,7 @@ class Threshold:
             }
         )
 
-    def _judged(self, levels: Levels, labels: Mapping[str, str], points: Sequence[Point]) -> Observation:
+    def _judged(self, metric: str, levels: Levels, labels: Mapping[str, str], points: Sequence[Point]) -> Observation:
         known = [value for _, value in points if value is not None]
         value = None
         if known:
@@ -176,6 +176,9 @@ class Threshold:
         if value is None:
             reason = "nothing was measured in the window"
             evidence["reason"] = f"not observable: {self._missing}" if self._missing else reason
+        elif state in ("breach", "warning"):
+            level = levels.breach if state == "breach" else levels.warning
+            evidence["reason"] = f"{metric} is {value:g}, {evidence['threshold']['direction']} {level:g}"
         return Observation(labels, state, value, evidence, holds)
 
 
