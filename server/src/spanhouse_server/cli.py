@@ -119,7 +119,9 @@ def _add_alerts(commands: argparse._SubParsersAction) -> None:
     backtest.add_argument("--from", dest="since", default="now-7d", help="RFC 3339 or relative (default: %(default)s)")
     backtest.add_argument("--to", default="now", help="RFC 3339 or relative (default: %(default)s)")
     for command in (apply, backtest):
-        command.add_argument("files", nargs="+", metavar="FILE", help="YAML files; defaults: the rules that are shipped")
+        command.add_argument(
+            "files", nargs="+", metavar="FILE", help="YAML files; defaults: the rules that are shipped"
+        )
     for command in (apply, backtest, _command(kinds, "list", _alerts_list, "list the rules and how they stand")):
         _add_settings(command, [*_store_settings(), *(each for each in SETTINGS if each.name == "admin_key")])
         command.add_argument("--project", default="", help="project (default: default, or the key's own)")
