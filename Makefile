@@ -24,7 +24,7 @@ run: setup ## Install what is missing and serve on http://127.0.0.1:4318 (ARGS="
 
 test: setup lint types ## Install what is missing and run every test
 	cd web && npm test
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 unit: $(INSTALLED) ## Run the quick tests only
 	$(BIN)/pytest tests/unit tests/golden tests/house $(ARGS)

@@ -36,8 +36,10 @@ DECK = [
     *[("store", False)] * 4,
 ]
 INPUT_TOKENS = 5
-#: Far more than the moments that are documented: the recorder runs at low priority on a busy machine.
-WINDOW_S = 3.0
+#: A recorder, which runs at low priority, may be this far behind on a busy machine; it reads calls in the order of
+#: their ends, give or take.
+WINDOW_S = 10.0
+ORDER_S = 0.5
 _EVENT = b'data: {"id":"c","model":"gpt-4o-2024-08-06","choices":[{"index":0,"delta":{"content":"hello"},"finish_reason":%s}]}\n\n'
 _USAGE = b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}\n\ndata: [DONE]\n\n'
 STREAM = [_EVENT % b"null", _EVENT % b"null", _EVENT % b'"stop"', _USAGE]
@@ -260,7 +262,12 @@ def test_what_a_client_saw_whole_is_recorded_once_whatever_dies(tmp_path: Path) 
     lost = {name: done for name, done in clients.done.items() if name not in by_name}
     print(f"{len(clients.done)} calls, {len(stored)} recorded, {len(lost)} lost; {dict(happened)}")
     for name, done in lost.items():
-        assert any(0 <= at_s - done.at_s < WINDOW_S for at_s in done.door.torn_s), f"{name} is lost"
+        # Only what the recorder had not come to: nothing that ended later was recorded before it was killed.
+        kept_s = [other.at_s for key, other in clients.done.items() if other.door is done.door and key in by_name]
+        assert any(
+            0 <= at_s - done.at_s < WINDOW_S and not any(done.at_s + ORDER_S < kept < at_s for kept in kept_s)
+            for at_s in done.door.torn_s
+        ), f"{name} is lost"
     assert len(clients.done) > 100
     assert len(lost) < len(clients.done) / 5
     for name in clients.done.keys() - lost.keys():

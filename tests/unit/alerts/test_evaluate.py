@@ -221,7 +221,9 @@ def test_alerts_of_a_rule_that_changed(engine: Engine, change: str) -> None:
     engine.minutes(2, 2)
     (alert,) = engine.records.alerts("default", AlertQuery())
     reasons = {"delete": "the rule was deleted", "off": "the rule was switched off", "measure": "the rule was changed"}
-    assert (alert.state, alert.reason) == (("firing", "") if change == "note" else ("resolved", reasons[change]))
+    assert (alert.state, alert.reason) == (
+        ("firing", "requests is 50, above 10") if change == "note" else ("resolved", reasons[change])
+    )
 
 
 def test_a_clock_set_back_goes_on_judging(engine: Engine) -> None:

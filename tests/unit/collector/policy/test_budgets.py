@@ -14,7 +14,12 @@ from spanhouse_collector.policy.identity import KEY_ID_DIGITS, credential_id
 from spanhouse_collector.proxy.answers import refusal as answer_for
 from spanhouse_collector.proxy.book import read_start
 
-USED = UsedBudget("teäm\r\nx", "ann", Decimal("10.5"), Decimal("10.504999"), int(time.time()) + 3600)
+
+def used() -> UsedBudget:
+    """Return a budget whose period ends in an hour."""
+    return UsedBudget("teäm\r\nx", "ann", Decimal("10.5"), Decimal("10.504999"), int(time.time()) + 3600)
+
+
 #: A path of each API, and where its clients look for the sentence.
 APIS = {
     "/v1/chat/completions": ("error", "message"),
@@ -31,7 +36,7 @@ APIS = {
 
 @pytest.mark.parametrize("path", APIS)
 def test_the_sentence_is_where_the_clients_of_an_api_look(path: str) -> None:
-    error = refusal(USED, "POST", path, "")
+    error = refusal(used(), "POST", path, "")
     assert (error.http_status, error.code) == (429, "budget_exceeded")
     found: Any = error.body
     for name in APIS[path]:
