@@ -71,6 +71,7 @@ class Done:
     """A call that its client saw whole."""
 
     door: Door
+    epoch: int
     at_s: float
 
 
@@ -107,7 +108,7 @@ class Clients:
         except (OSError, EOFError) as error:
             fault = repr(error)
         if not fault:
-            self.done[name] = Done(door, time.monotonic())
+            self.done[name] = Done(door, epoch, time.monotonic())
         elif door.epoch == epoch:
             self.faults.append(f"{door.path or 'alone'}: {fault}")
 
@@ -262,8 +263,12 @@ def test_what_a_client_saw_whole_is_recorded_once_whatever_dies(tmp_path: Path) 
     lost = {name: done for name, done in clients.done.items() if name not in by_name}
     print(f"{len(clients.done)} calls, {len(stored)} recorded, {len(lost)} lost; {dict(happened)}")
     for name, done in lost.items():
-        # Only what the recorder had not come to: nothing that ended later was recorded before it was killed.
-        kept_s = [other.at_s for key, other in clients.done.items() if other.door is done.door and key in by_name]
+        # Only what its recorder had not come to: nothing that ended later was recorded before it was killed.
+        kept_s = [
+            other.at_s
+            for key, other in clients.done.items()
+            if other.door is done.door and other.epoch == done.epoch and key in by_name
+        ]
         assert any(
             0 <= at_s - done.at_s < WINDOW_S and not any(done.at_s + ORDER_S < kept < at_s for kept in kept_s)
             for at_s in done.door.torn_s
