@@ -110,7 +110,7 @@ class Proxy:
     def stats(self) -> Mapping[str, int]:
         """Return what was dropped, sent and waits."""
         return {
-            **self.recorder.stats,
+            **self.recorder.stats(),
             "dropped_behind": self.tee.dropped,
             "restarts": self.recorder.restarts,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import socket
@@ -18,7 +19,7 @@ from typing import Any
 
 from spanhouse_collector.errors import Undeliverable
 from spanhouse_collector.proxy import frames
-from spanhouse_collector.proxy.queue import holds_batches
+from spanhouse_collector.proxy.queue import peek
 
 log = logging.getLogger("spanhouse.proxy")
 
@@ -32,8 +33,9 @@ START_S = 5.0
 #: What the socket between the two may hold, as far as the system grants it: this much outlives the relay.
 SOCKET_BYTES = 4 * 1024 * 1024
 READ_BYTES = 1024 * 1024
-#: How often a lazy recorder's queue is looked at for what an earlier one left.
-LEFTOVERS_S = 10.0
+#: How often a lazy recorder's queue is looked at for what an earlier one left: soon after the start, since
+#: one that outlived its proxy is about to put there what it still read, then seldom.
+LEFTOVERS_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 #: Keeps spans of a project (project, spans, OTLP body); raises ``Undeliverable``.
 Deliver = Callable[[str, int, bytes], Awaitable[None]]
@@ -77,7 +79,7 @@ class RecorderProcess:
         self._deliveries: set[asyncio.Task[None]] = set()
         self.generation = 0
         self.restarts = 0
-        self.stats: dict[str, int] = {}
+        self._stats: dict[str, int] | None = None
         self.on_report: Callable[[int, Mapping[str, Any]], None] = lambda number, summary: None
 
     async def start(self) -> None:
@@ -110,8 +112,15 @@ class RecorderProcess:
     # The tee's side -------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Hand over frames; never waits."""
-        self._asked.set()
+        """Hand over frames; never waits, but the first call of a lazy recorder for its process (milliseconds).
+
+        Else a relay killed before there is a process would take calls with it that clients saw whole.
+        """
+        if not self._asked.is_set():
+            self._asked.set()
+            if self._setup.lazy and self._socket is None and self._process is None:
+                with contextlib.suppress(OSError):  # it is tried again, and said
+                    self._launch()
         if self._socket is None or self._waiting:
             self._waiting.append(data)
             self._waiting_bytes += len(data)
@@ -125,6 +134,10 @@ class RecorderProcess:
     def backlog_bytes(self) -> int:
         """Return how much waits for the recorder."""
         return self._waiting_bytes
+
+    def stats(self) -> dict[str, int]:
+        """Return what the recorder last told; before it told anything, what its queue holds."""
+        return peek(self._setup.queue_path) if self._stats is None else self._stats
 
     # The socket -----------------------------------------------------------------------------------
 
@@ -176,7 +189,7 @@ class RecorderProcess:
         for kind, number, _, payload in self._cut.feed(data):
             value = frames.unpack(payload)
             if kind == frames.STATS:
-                self.stats = value
+                self._stats = value
                 self._tried.set()
             elif kind == frames.REPORT:
                 self.on_report(number, value)
@@ -219,17 +232,18 @@ class RecorderProcess:
         if self._socket is not None and self.generation == generation:
             self.write(frames.pack(frames.DELIVERED, number, 0, answer))
 
-    async def _launch(self) -> None:
+    def _launch(self) -> None:
+        """Start a process and give it what waits: from here on it has one end of the socket, and outlives the relay."""
         ours, theirs = socket.socketpair()
         try:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-            process = await asyncio.to_thread(_spawn, theirs)
+            process = _spawn(theirs)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        self._process = process
+        self._process, self._stats = process, None
         self._cut = frames.Frames()
         self._lost.clear()
         ours.setblocking(False)
@@ -254,7 +268,8 @@ class RecorderProcess:
         deaths = 0
         while True:
             try:
-                await self._launch()
+                if self._socket is None:
+                    self._launch()
             except OSError as error:
                 deaths += 1
                 self._tried.set()
@@ -274,11 +289,13 @@ class RecorderProcess:
 
         Looked for again and again: a recorder that outlived its proxy may put something there still.
         """
+        pauses_s = itertools.chain(LEFTOVERS_S, itertools.repeat(LEFTOVERS_S[-1]))
         while not self._asked.is_set():
-            if await asyncio.to_thread(holds_batches, self._setup.queue_path):
+            left = await asyncio.to_thread(peek, self._setup.queue_path)
+            if left.get("queue_batches", 1):  # in doubt it is the recorder's to find out
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), LEFTOVERS_S)
+                await asyncio.wait_for(self._asked.wait(), next(pauses_s))
 
 
 def _spawn(theirs: socket.socket) -> subprocess.Popen[bytes]:

@@ -16,7 +16,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS batches (
 );
 CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL);
 """
+_SIZE = "SELECT COALESCE(SUM(LENGTH(body)), 0), COUNT(*) FROM batches"
+_COUNTS = "SELECT name, count FROM counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class Queue:
         """Return ``queue_bytes``, ``queue_batches`` and the durable counts of spans by fate."""
         with self._lock:
             self._recount()
-            counts = dict(self._db.execute("SELECT name, count FROM counts"))
+            counts = dict(self._db.execute(_COUNTS))
         return {"queue_bytes": self._bytes, "queue_batches": self._batches, **counts}
 
     def wake(self) -> None:
@@ -187,8 +189,7 @@ class Queue:
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._version = version
-            row = self._db.execute("SELECT COALESCE(SUM(LENGTH(body)), 0), COUNT(*) FROM batches").fetchone()
-            self._bytes, self._batches = int(row[0]), int(row[1])
+            self._bytes, self._batches = self._db.execute(_SIZE).fetchone()
 
     def _count(self, name: str, count: int) -> None:
         if count:
@@ -199,18 +200,16 @@ class Queue:
             )
 
 
-def holds_batches(path: Path) -> bool:
-    """Tell whether something waits in a queue that nobody has open; in doubt, yes."""
+def peek(path: Path) -> dict[str, int]:
+    """Return what ``Queue.stats`` would of a file that is not open here; nothing of one that cannot be read."""
+    if not path.exists():
+        return {"queue_bytes": 0, "queue_batches": 0}
     try:
-        if not path.exists():
-            return False
-        connection = sqlite3.connect(path, timeout=1)
-        try:
-            return connection.execute("SELECT 1 FROM batches LIMIT 1").fetchone() is not None
-        finally:
-            connection.close()
+        with closing(sqlite3.connect(path, timeout=0.2)) as connection:
+            size, batches = connection.execute(_SIZE).fetchone()
+            return {"queue_bytes": size, "queue_batches": batches, **dict(connection.execute(_COUNTS))}
     except (sqlite3.Error, OSError):
-        return True
+        return {}
 
 
 def _open(path: Path) -> sqlite3.Connection:

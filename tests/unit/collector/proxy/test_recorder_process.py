@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from spanhouse_collector.errors import Undeliverable
 from spanhouse_collector.parse.contract import CallEnd
 from spanhouse_collector.proxy import frames
 from spanhouse_collector.proxy.process import RecorderProcess, RecorderSetup
-from spanhouse_collector.proxy.queue import Queue
+from spanhouse_collector.proxy.queue import Queue, peek
 from spanhouse_collector.proxy.tee import Tee
 from tests.unit.collector.proxy.test_recording import START
 
@@ -64,25 +65,44 @@ def child_of(process: RecorderProcess) -> int:
     return process._process.pid
 
 
-async def test_a_lazy_one_runs_once_there_is_a_call_which_waits_for_it(tmp_path: Path) -> None:
+async def test_a_lazy_one_runs_from_the_first_call_on(tmp_path: Path) -> None:
     server = Server()
     async with recorder(tmp_path / "queue.db", server, lazy=True) as process:
         await asyncio.sleep(0.1)
         assert process._process is None
         record(process, 1)
-        assert process.backlog_bytes() > 0
+        assert process.backlog_bytes() == 0  # the process has it already, running or not
         await until(lambda: server.spans == 1)
-        assert process.backlog_bytes() == 0
     assert ended(child_of(process))
 
 
-async def test_a_lazy_one_delivers_what_an_earlier_one_left(tmp_path: Path) -> None:
-    left = Queue(tmp_path / "queue.db", 1000)
-    left.put([("p", 3, b"")])
-    left.close()
+async def test_the_first_call_of_a_lazy_one_outlives_the_proxy(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    async with recorder(path, Server(away=True), lazy=True) as process:
+        record(process, 1)
+        child = child_of(process)
+        process._close()  # what the system does for a proxy that is killed
+        await until(lambda: ended(child))
+    assert peek(path)["queue_batches"] == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_lazy_one_delivers_what_an_earlier_one_left(tmp_path: Path, late: bool) -> None:
+    def leave() -> None:
+        left = Queue(tmp_path / "queue.db", 1000)
+        left.put([("p", 3, b"")])
+        left.close()
+
     server = Server()
-    async with recorder(tmp_path / "queue.db", server, lazy=True):
+    if not late:
+        leave()
+    async with recorder(tmp_path / "queue.db", server, lazy=True) as process:
+        if late:
+            assert process.stats()["queue_batches"] == 0
+            leave()
+            assert process.stats()["queue_batches"] == 1  # nobody runs that could tell: it is looked up
         await until(lambda: server.spans == 3)
+        await until(lambda: process.stats() == {**process.stats(), "queue_batches": 0, "sent": 3})
 
 
 async def test_a_stop_delivers_the_last_calls(tmp_path: Path) -> None:
@@ -106,8 +126,8 @@ async def test_what_was_handed_over_outlives_the_proxy(tmp_path: Path) -> None:
         assert process.backlog_bytes() == 0  # all of it is in the socket
         process._close()  # what the system does for a proxy that is killed
         await until(lambda: ended(child))
-    rows = sqlite3.connect(path).execute("SELECT SUM(spans) FROM batches").fetchone()
-    assert rows == (200,)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT SUM(spans) FROM batches").fetchone() == (200,)
 
 
 async def test_more_than_the_socket_takes_waits_and_goes_on(tmp_path: Path) -> None:

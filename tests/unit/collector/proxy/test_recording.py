@@ -17,7 +17,7 @@ from spanhouse_collector.errors import Undeliverable
 from spanhouse_collector.parse.contract import CallEnd
 from spanhouse_collector.proxy import frames
 from spanhouse_collector.proxy.book import Book
-from spanhouse_collector.proxy.queue import MERGE_BYTES, Batch, Queue, holds_batches
+from spanhouse_collector.proxy.queue import MERGE_BYTES, Batch, Queue, peek
 from spanhouse_collector.proxy.sender import Sender
 from spanhouse_collector.proxy.tee import Tee
 from spanhouse_collector.proxy.wsframes import MessageReader
@@ -257,19 +257,19 @@ def test_only_the_owner_may_read_the_queue(tmp_path: Path) -> None:
 
 def test_two_recorders_share_a_queue_and_one_delivers(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
-    assert not holds_batches(path)
+    assert peek(path) == {"queue_bytes": 0, "queue_batches": 0}
     old, new = Queue(path, max_bytes=100), Queue(path, max_bytes=100)
-    assert not holds_batches(path)
+    assert peek(path) == {"queue_bytes": 0, "queue_batches": 0}
     assert old.may_deliver()
     assert not new.may_deliver()
     old.put([("p", 1, b"12345")])
-    assert holds_batches(path)
+    assert peek(path) == {"queue_bytes": 5, "queue_batches": 1}
     batch = old.take()
     assert batch is not None
     assert new.stats()["queue_bytes"] == 5
     old.done(batch, "sent")
     new.done(batch, "sent")
-    assert new.stats() == old.stats() == {"queue_bytes": 0, "queue_batches": 0, "sent": 1}
+    assert new.stats() == old.stats() == peek(path) == {"queue_bytes": 0, "queue_batches": 0, "sent": 1}
     old.close()
     assert new.may_deliver()
 
