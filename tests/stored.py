@@ -13,8 +13,8 @@ from spanhouse_server.model.raw import RawEvent, RawLink, RawLog, RawMetricPoint
 from spanhouse_server.model.span import Cost, Span, Usage
 from spanhouse_server.normalise.settle import settle
 from spanhouse_server.store import rows
-from spanhouse_server.store.columnar import open_columnar
 from spanhouse_server.store.contract import ColumnarStore
+from tests.templates import new_columnar
 
 NS = 1_000_000_000
 #: 2026-01-15T12:00:00Z
@@ -24,9 +24,8 @@ T0 = 1_768_478_400 * NS
 @contextmanager
 def columnar(folder: Path) -> Iterator[ColumnarStore]:
     """Give an embedded store with its tables, closed at the end."""
-    store = open_columnar(f"chdb://{folder}", memory_mb=1024, query_timeout_s=20)
+    store = new_columnar(folder)
     try:
-        store.migrate()
         yield store
     finally:
         store.close()

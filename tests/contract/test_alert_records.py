@@ -203,6 +203,23 @@ def test_alerts_are_paged_and_chosen(alerts: AlertRecords, kept: Rule) -> None:
     assert alerts.alerts("default", AlertQuery(rule_id="nope")) == []
 
 
+def test_what_fired_in_a_range(records: RecordsStore, alerts: AlertRecords, kept: Rule) -> None:
+    """Of an hour: what fired before and went on, what fired in it, and not what had ended or came later."""
+    spans = {"before": (0, 90), "over": (0, 1000), "in": (200, 300), "open": (500, None), "later": (800, None)}
+    for number, (fired_s, resolved_s) in enumerate(spans.values()):
+        state = "firing" if resolved_s is None else "resolved"
+        ended = None if resolved_s is None else T0 + resolved_s
+        made, steps = firing(kept, number, state=state, fired_s=T0 + fired_s, resolved_s=ended, evidence={"a": 1})
+        alerts.close_alerts([made], steps, T0 * NS)
+    pending = alert(id="p", rule_id=kept.id, state="pending", fired_s=None)
+    alerts.close_alerts([pending], [Transition("p", "pending", T0)], T0 * NS)
+    found = alerts.fired_between("default", T0 + 100, T0 + 700, 10)
+    assert [each.id for each in found] == ["a3", "a2", "a1"]
+    assert (found[0].labels, found[0].evidence) == ({"model": "3"}, {})
+    assert [each.id for each in alerts.fired_between("default", T0 + 100, T0 + 700, 1)] == ["a3"]
+    assert alerts.fired_between(records.create_project("other").id, T0, T0 + 10_000, 10) == []
+
+
 def test_firing_joins_the_groups_of_the_rules_channels(alerts: AlertRecords, kept: Rule) -> None:
     alerts.create_channel(channel(id="c2", name="other"))
     first, second = firing(kept), firing(kept, 2)
@@ -283,6 +300,18 @@ def test_messages_of_a_group_go_one_after_the_other(alerts: AlertRecords, kept: 
     assert (counts.last_delivered_ns, counts.last_error_ns) == (now_ns, now_ns)
     assert [each.id for each in alerts.notifications("default", "c1", 2)] == ["n3", "n2"]
     assert alerts.counts()["waiting"] == 1
+
+
+def test_the_last_error_is_that_of_the_last_attempt(alerts: AlertRecords, kept: Rule) -> None:
+    """Not of the newest message: an older one is tried again later."""
+    older, newer = message("g"), message("h", 2)
+    put(alerts, kept, older, newer)
+    newer_ns, older_ns = (T0 + 10) * NS, (T0 + 15) * NS
+    assert alerts.tried(replace(newer, attempts=1, tried_ns=newer_ns, error="newer"))
+    assert alerts.tried(replace(older, attempts=1, tried_ns=older_ns, error="older"))
+    counts = alerts.deliveries("default")["c1"]
+    assert (counts.waiting, counts.last_error, counts.last_error_ns) == (2, "older", older_ns)
+    assert [each.tried_ns for each in alerts.notifications("default", "c1", 2)] == [newer_ns, older_ns]
 
 
 def test_bounds(alerts: AlertRecords, kept: Rule, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,11 +159,21 @@ def test_a_time_range_ends_before_its_end(store: ColumnarStore) -> None:
 def test_every_field_runs_with_every_operator(store: ColumnarStore, field) -> None:
     name = f"{field.name}.k" if field.keyed else field.name
     values = {"flag": list(FLAGS), "text": [*field.values, "*", '"a\'b"'] if not field.values else [*field.values, "*"]}
+
+    def spans(q: str) -> set[tuple[str, str]]:
+        found = list_spans(store, "default", ListQuery(q=q, window=Window(1, 2**62), limit=200))["items"]
+        return {(each["trace_id"], each["span_id"]) for each in found}
+
+    everything = spans("")
+    assert everything
     for operator in field.operators:
         for value in values.get(field.type, ["1"]):
-            for q in (f"{name}{operator}{value}", f"-{name}{operator}{value}"):
-                list_traces(store, "default", ListQuery(q=q))
-                list_spans(store, "default", ListQuery(q=q, window=Window(1, 2**62)))
+            q = f"{name}{operator}{value}"
+            list_traces(store, "default", ListQuery(q=q))
+            list_traces(store, "default", ListQuery(q=f"-{q}"))
+            chosen, others = spans(q), spans(f"-{q}")
+            assert chosen | others == everything, q
+            assert not chosen & others, q
 
 
 def test_values_with_odd_characters_stay_values(store: ColumnarStore) -> None:

@@ -94,7 +94,7 @@ class Provider:
             app.router.add_post(f"{prefix}/messages", self._handler("messages", self._messages))
             app.router.add_post(f"{prefix}/messages/count_tokens", self._handler("count_tokens", self._count))
             app.router.add_get(f"{prefix}/models", self._models)
-        for version in ("v1beta", "v1beta1"):
+        for version in ("v1", "v1beta", "v1beta1"):
             app.router.add_post(f"/{version}/models/{{model}}:{{verb}}", self._gemini)
         app.router.add_get("/_served", self._list_served)
         app.router.add_delete("/_served", self._forget_served)

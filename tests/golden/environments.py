@@ -55,6 +55,16 @@ ENVIRONMENTS: dict[str, list[str]] = {
     "logfire": ["logfire==5.2.0", *CLIENTS],
     "pydantic_ai": ["pydantic-ai-slim[openai,anthropic]==2.68.0", *CLIENTS],
     "mlflow": ["mlflow-tracing==3.17.2", "openai==3.54.0", EXPORTER],
+    "chroma": ["chromadb==1.5.9", "opentelemetry-instrumentation-chromadb==0.62.4", EXPORTER],
+    "engines": [
+        "openai==2.54.0",
+        "msgspec==0.22.0",
+        EXPORTER,
+        "opentelemetry-exporter-otlp-proto-grpc==1.45.2",
+        "opentelemetry-instrumentation-openai-v2==2.4b0",
+        "opentelemetry-util-genai==0.4b0",
+    ],
+    "litellm_proxy": ["litellm[proxy]==1.109.1", "opentelemetry-sdk==1.45.2", EXPORTER],
     "langsmith": [
         "langsmith==0.15.0",
         "langchain==1.4.7",
@@ -64,9 +74,15 @@ ENVIRONMENTS: dict[str, list[str]] = {
     ],
     **FRAMEWORK_ENVIRONMENTS,
 }
-#: A package of an environment that requires a release of another one that some indexes have not (litellm and Haystack
+#: A package of an environment that requires releases of others that some indexes have not (litellm and Haystack
 #: want certifi of a day later): it is installed without, and what it requires with whatever release there is.
-UNMET = {"litellm": ("litellm", "certifi"), "haystack": ("haystack-ai", "certifi")}
+UNMET: dict[str, tuple[str, tuple[str, ...]]] = {
+    "litellm": ("litellm", ("certifi",)),
+    "litellm_proxy": ("litellm[proxy]", ("certifi", "litellm-proxy-extras", "litellm-enterprise")),
+    "haystack": ("haystack-ai", ("certifi",)),
+}
+#: Packages of an environment that are installed alone: of a serving engine only its tracing is used, not what computes.
+ALONE = {"engines": ["vllm==0.33.0", "sglang==0.5.23"]}
 NODE_TELEMETRY = [
     "@opentelemetry/api@1.9.1",
     "@opentelemetry/exporter-trace-otlp-proto@0.223.1",
@@ -89,9 +105,11 @@ _LIST_REQUIREMENTS = """
 import sys
 from importlib.metadata import requires
 from pip._vendor.packaging.requirements import Requirement
-for text in requires(sys.argv[1]) or []:
+wanted = Requirement(sys.argv[1])
+for text in requires(wanted.name) or []:
     requirement = Requirement(text)
-    if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+    marker = requirement.marker
+    if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *wanted.extras)):
         requirement.marker = None
         print(requirement)
 """
@@ -101,7 +119,7 @@ def environment_python(venvs: Path, name: str) -> Path:
     """Return the interpreter of an environment, made and filled on first use."""
     python = venvs / name / "bin" / "python"
     marker = venvs / name / "requirements.json"
-    wanted = json.dumps(ENVIRONMENTS[name])
+    wanted = json.dumps(ENVIRONMENTS[name] + ALONE.get(name, []))
     if not marker.exists() or marker.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", venvs / name], check=True)
         requirements = list(ENVIRONMENTS[name])
@@ -112,9 +130,12 @@ def environment_python(venvs: Path, name: str) -> Path:
             _pip(python, "--no-deps", pinned)
             requirements.remove(pinned)
             requirements += [each for each in _requirements(python, package) if not each.startswith(unmet)]
+            requirements += unmet
         _pip(python, *requirements)
         if pinned:  # pip may have taken another release, for what builds on it
             _pip(python, "--no-deps", pinned)
+        if name in ALONE:
+            _pip(python, "--no-deps", *ALONE[name])
         marker.write_text(wanted)
     return python
 

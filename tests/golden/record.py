@@ -27,7 +27,7 @@ from typing import Any
 
 from tests.fakes.provider import FakeProvider
 from tests.golden.environments import NODE_ENVIRONMENTS, environment_node, environment_python, node_versions, versions
-from tests.golden.frameworks import RESOURCE, ROWS
+from tests.golden.frameworks import LITELLM, RESOURCE, ROWS
 
 HERE = Path(__file__).parent
 PAYLOADS, EXPECTED, APPS = HERE / "payloads", HERE / "expected", HERE / "apps"
@@ -143,6 +143,9 @@ def _cases() -> list[Case]:
         add(environment, environment, generation, "vercel_app", scenarios, NOTHING)
     add("claude_code", "claude_code", "own", "claude_code_app", "chat agent", CLAUDE_CODE)
     add("genkit", "genkit", "own", "genkit_app", "chat stream vision embeddings error agent", GENKIT)
+    add("openllmetry_chroma", "chroma", "chroma", "chroma_app", "retriever", RESOURCE)
+    add("engines", "engines", "own", "engines_app", "vllm_chat sglang_chat", RESOURCE)
+    add("litellm_proxy", "litellm_proxy", "own", "litellm_proxy_app", "chat", RESOURCE | LITELLM)
     for row in ROWS:
         add(*row)
     return cases

@@ -72,6 +72,7 @@ FAMILIES = {
     "genai_openai": UTIL_GENAI,
     "genai_anthropic": replace(UTIL_GENAI, reasoning=False),
     "anthropic_sdk": Tells(content=False, tools=False, reasoning=False),
+    "engines": replace(OPENAI_V2, content=False),
     "openinference": OPENINFERENCE,
     "openinference_openai_responses": replace(OPENINFERENCE, finish=False),
     "openinference_anthropic": replace(OPENINFERENCE, reasoning=False, ttft=""),
@@ -83,13 +84,12 @@ FAMILIES = {
     "langfuse": LANGFUSE,
     "langfuse_stream": replace(LANGFUSE, finish=True),
     "langsmith": Tells(dialect="langsmith"),
-    "langsmith_responses": Tells(dialect="langsmith", finish=False),
+    "langsmith_responses": Tells(dialect="langsmith"),
     "logfire": LOGFIRE,
     "logfire_stream": replace(LOGFIRE, response_id=False, served=False),
     "logfire_anthropic": replace(LOGFIRE, reasoning=False),
     "logfire_responses": replace(LOGFIRE, finish=False),
     "mlflow": MLFLOW,
-    "mlflow_responses": replace(MLFLOW, finish=False),
     "mlflow_embeddings": replace(MLFLOW, provider=False),
     "pydantic_ai": PYDANTIC_AI,
     "pydantic_ai_error": replace(PYDANTIC_AI, content=False, error="ModelRateLimitError"),
@@ -112,6 +112,7 @@ FAMILIES = {
     "litellm": LITELLM,
     "litellm_stream": replace(LITELLM, served=False),
     "litellm_anthropic": replace(LITELLM, own_ids=True),
+    "litellm_proxy": replace(LITELLM, served=False),
     "litellm_v2": LITELLM_V2,
     "litellm_v2_stream": replace(LITELLM_V2, served=False),
     "litellm_v2_anthropic": replace(LITELLM_V2, own_ids=True),
@@ -134,14 +135,14 @@ FAMILIES = {
     "haystack": Tells(dialect="haystack"),
     "azure_inference": Tells(cache=False, reasoning=False, tools=False, provider_name="azure.ai.inference"),
 }
-#: The same end of an answer, as providers and emitters name it.
-SAME_FINISH = {
-    "tool_calls": {"tool_calls", "tool_call", "tool-calls"},
-    "tool_use": {"tool_use", "tool_call", "tool_calls"},
-    "end_turn": {"end_turn", "stop"},
-    "stop": {"stop"},
-    "completed": {"stop", "completed"},
-    "STOP": {"stop"},
+#: What providers say of an end, as OpenTelemetry says it.
+FINISH = {
+    "tool_calls": "tool_call",
+    "tool_use": "tool_call",
+    "end_turn": "stop",
+    "stop": "stop",
+    "completed": "stop",
+    "STOP": "stop",
 }
 #: Output tokens an emitter adds of its own, or leaves out. We keep what was sent.
 #: The first sums a stream's first, provisional count (1) and its last, which already holds everything;

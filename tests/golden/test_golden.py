@@ -22,7 +22,7 @@ from spanhouse_server.price import price
 from spanhouse_server.store.rows import facts_of
 from tests.golden.case import Truth, all_cases, spans_of, truth_of, words
 from tests.golden.record import CASES
-from tests.golden.tells import MISCOUNTED, SAME_FINISH, tells
+from tests.golden.tells import FINISH, MISCOUNTED, tells
 
 ANTHROPIC_SDK = "com.anthropic.sdk.python"
 
@@ -166,9 +166,10 @@ def test_tool_calls(case: str) -> None:
 @pytest.mark.parametrize("case", MODEL_CASES)
 def test_finish_reason(case: str) -> None:
     for span, truth in calls(case):
-        if truth.finish_reason and tells(case).finish:
-            assert len(span.finish_reasons) == 1
-            assert span.finish_reasons[0] in SAME_FINISH[truth.finish_reason]
+        if truth.finish_reason:
+            assert span.finish_reasons == ([FINISH[truth.finish_reason]] if tells(case).finish else [])
+            told = [message.get("finish_reason", "stop") for message in span.output_messages]
+            assert set(told) <= {FINISH[truth.finish_reason], "stop"}
 
 
 @pytest.mark.parametrize("case", [case for case in MODEL_CASES if case.endswith("error")])

@@ -200,7 +200,7 @@ def test_semantic_kernel_loop() -> None:
     assert [span.category for span in spans] == ["workflow", "llm", "tool", "llm"]
     assert spans[0].tool_definitions == [{"type": "function", "name": "sky-get_weather"}]
     assert (spans[2].tool_name, spans[2].tool_result) == ("sky-get_weather", WEATHER)
-    assert [span.finish_reasons for span in spans if span.category == "llm"] == [["tool_calls"], ["stop"]]
+    assert [span.finish_reasons for span in spans if span.category == "llm"] == [["tool_call"], ["stop"]]
 
 
 def test_livekit() -> None:

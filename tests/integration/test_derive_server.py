@@ -49,7 +49,7 @@ def test_rollups_are_kept_shown_and_derived_again_on_demand(tmp_path):
         while (state := rollup(server))["runs"] == 0 and time.monotonic() < deadline:
             time.sleep(0.1)
         assert (state["kind"], state["state"], state["errors"]) == ("worker", "running", 0), state
-        assert state["lag_s"] < 60
+        assert 0 <= state["lag_s"] < 3600
         with urllib.request.urlopen(server.url + "/metrics", timeout=20) as answer:
             assert b'spanhouse_worker_lag_seconds{worker="rollup"}' in answer.read()
         assert [each["total"] for each in server.call(PATH)["series"]] == [0.0225]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests import otlp
 from tests.server import running
+from tests.waiting import until
 
 SIZE_MB = 160
 
@@ -62,14 +62,14 @@ def test_full_disk_refuses_and_recovers(small_disk: Path, kept_free_mb: int) -> 
 
         assert send() == 200
         filler = fill(small_disk)
-        time.sleep(1.0)
+        until(lambda: send() == 503)
         answers = {send() for _ in range(30)}
         assert answers <= {200, 503}
         assert 503 in answers
         assert server.request("/healthz")[0] == 200
 
         filler.unlink()
-        time.sleep(1.5)
+        until(lambda: send() == 200)
         assert {send() for _ in range(5)} == {200}
         server.wait_stored()
         for trace_id in acknowledged:

@@ -92,7 +92,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         server.kill()
         for sender in senders:
             sender.stopped.set()
-            sender.join(15)
+            sender.join(60)
             assert not sender.refused
             acknowledged |= set(sender.acknowledged)
         server = Server(tmp_path)

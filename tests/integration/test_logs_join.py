@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
@@ -61,8 +60,6 @@ def test_messages_from_log_records(server: Server, order: str) -> None:
             server.wait_stored()
             send_span(server, trace_id, span_id)
     server.wait_stored()
-    time.sleep(0.1)
-
     span = server.call(f"/api/v1/traces/{trace_id}/spans/{span_id}")
     assert span["input_messages"][0]["parts"] == [{"type": "text", "content": "what is the capital of Peru?"}]
     assert span["output_messages"][0]["parts"] == [{"type": "text", "content": "Lima."}]

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.contract.clickhouse_http import ClickHouseHttp
-from tests.integration.test_proxy_faults import ANSWER, REPLY, chat, free_port
+from tests.integration.test_proxy_faults import ANSWER, REPLY, chat
 from tests.server import Server
 from tests.unit.collector.proxy.wire import ProxyProcess, RawUpstream, ask
 
@@ -133,6 +134,12 @@ def upstreams() -> Iterator[tuple[RawUpstream, RawUpstream]]:
     finally:
         plain.close()
         streams.close()
+
+
+def free_port() -> int:
+    """Return a port that the server gets again at each of its starts."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 class House:

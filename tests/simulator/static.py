@@ -27,8 +27,8 @@ TUNINGS = (Tuning("99.9th percentile", 99.9), Tuning("2 x mean", None))
 def static_rules(rules: Sequence[Rule], source: SeriesSource, from_s: int, to_s: int, tuning: Tuning) -> list[Rule]:
     """Return a threshold rule per anomaly rule and service, tuned on ``[from_s, to_s)``.
 
-    Window, ``for_s`` and ``keep_firing_s`` are those of the anomaly rules, so that only the bounds differ. Buckets
-    without a single request are left out of the tuning: they are gaps.
+    Window, ``for_s`` (buckets that confirm a spike included) and ``keep_firing_s`` are those of the anomaly rules, so
+    that only the bounds differ. Buckets without a single request are left out of the tuning: they are gaps.
     """
     made = []
     for rule in rules:
@@ -45,6 +45,7 @@ def static_rules(rules: Sequence[Rule], source: SeriesSource, from_s: int, to_s:
                         project_id=PROJECT,
                         name=f"{rule.name} ({service})",
                         type="threshold",
+                        for_s=max(rule.for_s, (rule.params.confirm - 1) * rule.every_s),
                         q=f"service:{service}",
                         written=params,
                         params=None,

@@ -29,9 +29,9 @@ await run(
     await page.getByLabel("Every", { exact: true }).fill("10s");
     await page.getByLabel("Only spans that fit").fill("service:everyday");
     await page.getByRole("button", { name: "24 h" }).click();
-    await page.locator(".back-test-sum", { hasText: "would have fired" }).waitFor({ timeout: 30_000 });
+    await page.locator(".back-test-sum", { hasText: "would have fired" }).waitFor();
     await page.getByLabel("Breach above").fill("0.99");
-    await page.locator(".back-test-sum", { hasText: "would not have fired" }).waitFor({ timeout: 30_000 });
+    await page.locator(".back-test-sum", { hasText: "would not have fired" }).waitFor();
     await page.getByLabel("Breach above").fill("0.05");
     await page.getByLabel("e2e-hook").check();
     await page.getByRole("button", { name: "Add", exact: true }).click();
@@ -59,6 +59,28 @@ await run(
     await page.getByRole("button", { name: "End", exact: true }).click();
     await page.getByRole("dialog").getByRole("button", { name: "End it" }).click();
     await page.getByText("ended").waitFor();
+
+    // What holds back what: one is there from the start; more are added, changed and removed.
+    const inhibitions = page.getByRole("group", { name: "Inhibitions" }).locator("tbody tr");
+    await until("the usual one", () => inhibitions.count(), 1);
+    await page.getByRole("button", { name: "Add an inhibition" }).click();
+    const inhibition = page.getByRole("dialog", { name: "Add an inhibition" });
+    await inhibition.getByLabel("While alerts fire").fill("nonsense");
+    await inhibition.getByLabel("hold back alerts").fill("alertname=Late*");
+    await inhibition.getByRole("button", { name: "Add" }).click();
+    await inhibition.getByText("“nonsense” is no condition").waitFor();
+    await inhibition.getByLabel("While alerts fire").fill("alertname=Down");
+    await inhibition.getByLabel("where these labels agree").fill("service");
+    await inhibition.getByRole("button", { name: "Add" }).click();
+    await until("two", () => inhibitions.count(), 2);
+    assert.match(await inhibitions.nth(1).innerText(), /alertname=Down\s+alertname=Late\*\s+service/);
+    await page.getByRole("button", { name: "Change inhibition 2" }).click();
+    await page.getByRole("dialog").getByLabel("hold back alerts").fill("alertname=~Late*\nseverity=warning");
+    await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+    await inhibitions.nth(1).getByText("severity=warning").waitFor();
+    await page.getByRole("button", { name: "Delete inhibition 2" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await until("one again", () => inhibitions.count(), 1);
 
     // Gone.
     await page.goto(`${base}/alerts?tab=rules`);

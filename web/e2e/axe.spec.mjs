@@ -1,6 +1,6 @@
 /** Every page in both themes, wide and narrow, without serious or critical findings of axe. */
 import axe from "axe-core";
-import { assert, base, run, seeded } from "./lib.mjs";
+import { assert, base, run, seeded, until } from "./lib.mjs";
 
 const PAGES = [
   ["list", "/traces", ".table-row"],
@@ -23,6 +23,7 @@ const FIGURES = [
   ["ingest", "/ingest", ".figures"],
   ["alerts", "/alerts", ".figure-empty, .figures"],
   ["rule", "/alerts?rule=new", ".back-test-sum"],
+  ["silences", "/alerts?tab=silences", "[role=group][aria-label=Inhibitions]"],
   ["channels", "/alerts?tab=channels", ".channels, .figure-empty"],
 ];
 
@@ -30,7 +31,7 @@ await run(
   async (open) => {
     const found = [];
     for (const colorScheme of ["light", "dark"]) {
-      for (const viewport of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
+      for (const viewport of [{ width: 1440, height: 900 }, { width: 320, height: 720 }]) {
         const page = await open({ colorScheme, viewport, reducedMotion: "reduce" });
         const narrow = viewport.width < 760;
         const figures = (colorScheme === "dark") === narrow ? FIGURES : [];
@@ -38,6 +39,8 @@ await run(
           await page.goto(base + path);
           await page.locator(narrow && name === "failed trace" ? ".wf-row" : ready).first().waitFor();
           if (name === "help") await page.keyboard.press("?");
+          // What is loading is dimmed on purpose.
+          await until("loaded", () => page.locator(".dimmed, [aria-busy=true]").count(), 0);
           await page.evaluate(axe.source);
           const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
           for (const violation of result.violations) {

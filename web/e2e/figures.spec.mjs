@@ -69,6 +69,46 @@ await run(
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     await until("deleted", () => budget.count(), 0);
 
+    // Own GPUs: refused with the server's words, then priced per million tokens, then gone.
+    await page.getByRole("button", { name: "Add GPUs" }).click();
+    const gpus = page.getByRole("dialog", { name: "Add GPUs" });
+    await gpus.getByLabel("Name").fill("E2E GPUs");
+    await gpus.getByLabel("Type").fill("H200");
+    await gpus.getByLabel("How many").fill("2");
+    await gpus.getByLabel("Dollars per GPU and hour").fill("3.5");
+    await gpus.getByLabel("Calls they serve").fill("colour:red");
+    await gpus.getByLabel("Paid since").fill("2026-01-01T00:00");
+    await gpus.getByRole("button", { name: "Add" }).click();
+    await gpus.getByRole("alert").waitFor();
+    await gpus.getByLabel("Calls they serve").fill("model:gpt-4o-mini");
+    await gpus.getByRole("button", { name: "Add" }).click();
+    const own = page.getByRole("row", { name: /E2E GPUs/ });
+    assert.match(await own.innerText(), /2 × H200[\s\S]*model:gpt-4o-mini[\s\S]*\$3\.50[\s\S]*\$/);
+    await own.getByText(/^gpt-4o-mini: \$/).waitFor();
+    await own.getByRole("button", { name: "Delete E2E GPUs" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await until("gone", () => own.count(), 0);
+
+    // A model without a price gets one, and what is stored is priced anew.
+    await page.getByText("have no price and are in no sum").waitFor();
+    await page.getByRole("button", { name: "Add a price" }).click();
+    const price = page.getByRole("dialog", { name: "Add a price" });
+    await price.getByLabel("Model").fill("claude-sonnet-4-5");
+    await price.getByRole("button", { name: "Add" }).click();
+    await price.getByRole("alert").waitFor();
+    await price.getByLabel("Input, dollars").fill("3");
+    await price.getByLabel("Output").fill("15.25");
+    await price.getByRole("button", { name: "Add" }).click();
+    await page.getByRole("row", { name: /^claude-sonnet-4-5/ }).getByText("$15.25").waitFor();
+    const missing = () => page.locator(".tile", { hasText: "Without a price" }).locator(".tile-value").innerText();
+    const before = await missing();
+    await page.getByRole("button", { name: "Price stored calls anew" }).click();
+    await page.getByText(/^Done: [1-9]\d* spans? of/).waitFor();
+    await until("fewer without a price", missing, (now) => now !== before);
+    await page.getByRole("button", { name: "Delete the price of claude-sonnet-4-5" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await page.getByText("the public list holds").waitFor();
+
     // Latency: the slowest call opens in its trace; a service level is made.
     await page.goto(`${base}/latency?q=service:everyday`);
     await page.getByRole("button", { name: "Add a service level" }).click();

@@ -27,7 +27,7 @@ await run(async (open) => {
   assert.equal(await page.locator(".media a").getAttribute("rel"), "noopener noreferrer nofollow");
   // Ten megabytes of text do not hold up the page.
   await page.goto(`${base}/traces/${seeded.heavy}`);
-  await page.locator(".side-output").waitFor({ timeout: 30_000 });
+  await page.locator(".side-output").waitFor();
   assert.ok((await page.locator(".side-output").innerText()).length < 20_000);
   await page.getByText(/show more \(/).first().waitFor();
   await page.getByRole("tab", { name: "Raw" }).click();

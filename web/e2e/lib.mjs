@@ -14,6 +14,9 @@ function required(name) {
   return value;
 }
 
+/** How long anything may take before it counts as missing: far longer than it does, since machines of tests are busy. */
+const PATIENCE_MS = 45_000;
+
 const FLAGS = [
   "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -30,7 +33,7 @@ export async function run(test, options = {}) {
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...contextOptions });
     await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(base).origin }).catch(() => undefined);
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(PATIENCE_MS);
     page.on("pageerror", (error) => faults.push(`error on the page: ${error.stack ?? error}`));
     page.on("dialog", (dialog) => {
       faults.push(`a dialog opened: ${dialog.message()}`);
@@ -66,7 +69,7 @@ export async function run(test, options = {}) {
 }
 
 /** Waits until a condition on the page's own state holds; says what it last was. */
-export async function until(what, read, wanted, timeoutMs = 15_000) {
+export async function until(what, read, wanted, timeoutMs = PATIENCE_MS) {
   const deadline = Date.now() + timeoutMs;
   let last;
   for (;;) {

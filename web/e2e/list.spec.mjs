@@ -56,6 +56,10 @@ await run(
     await page.keyboard.press("Enter");
     await page.locator(".q-fault").waitFor();
     assert.match(await page.locator(".q-fault").innerText(), /^colour/);
+    // Also behind characters that are two units of a string here and one for the server.
+    await page.goto(`${base}/traces?q=${encodeURIComponent('name:"😀🧳" 𝒳 colour:red')}`);
+    await page.locator(".q-fault").waitFor();
+    assert.match(await page.locator(".q-fault").innerText(), /^colour/);
     assert.match(await page.locator("#query-error").innerText(), /colour/);
     await page.getByRole("button", { name: "Clear the filter" }).click();
     await until("all rows again", () => rows().count(), all);

@@ -58,6 +58,42 @@ await run(async (open) => {
   await page.keyboard.press("End");
   assert.equal(await page.locator('.wf-row[aria-selected="true"]').getAttribute("aria-rowindex"), String(count));
 
+  // The critical path lies below the bars of what held the trace up, and not below what did not.
+  await page.keyboard.press("c");
+  await until("critical path", () => page.locator(".wf-critical").count(), (drawn) => drawn >= count);
+  assert.match(await row("book hotel").locator(".wf-time").getAttribute("title"), /^500 ms on the critical path/);
+  await page.reload();
+  await until("it stays, as a preference", () => page.locator(".wf-critical").count(), (drawn) => drawn >= count);
+  await page.keyboard.press("c");
+  await until("and goes", () => page.locator(".wf-critical").count(), 0);
+
+  // Zoom: to the span and back, closer and wider, and by a drag across the minimap.
+  const zoom = () => new URL(page.url()).searchParams.get("zoom");
+  await row("book hotel").click();
+  await page.keyboard.press("f");
+  await until("zoomed to the span", zoom, "2400..2900");
+  await until("what lies outside says so", () => row("execute_tool get_weather").locator(".wf-beyond").innerText(), "‹ 150 ms");
+  await page.keyboard.press("-");
+  await until("wider", zoom, "2000..3000");
+  await page.keyboard.press("+");
+  await until("closer", zoom, "2400..2900");
+  const zoomed = await open();
+  await zoomed.goto(page.url());
+  await until("a link carries the zoom", () => zoomed.locator(".wf-beyond").count(), (beyond) => beyond > 0);
+  await page.keyboard.press("f");
+  await until("all of it again", zoom, null);
+  const map = await page.locator(".minimap").boundingBox();
+  await page.mouse.move(map.x + map.width * 0.5, map.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(map.x + map.width * 0.9, map.y + 20, { steps: 4 });
+  await page.mouse.up();
+  await until("dragged", () => (zoom() ?? "").split("..").map((ms) => Math.round(Number(ms) / 100)).join(), "15,27");
+  await page.keyboard.press("Escape");
+  await until("Esc leads out of the zoom first", zoom, null);
+  assert.match(page.url(), /\/traces\/[0-9a-f]{32}/);
+  await row("plan a trip").click();
+  await page.keyboard.press("End");
+
   // The link leads to this very span.
   await page.keyboard.press("y");
   await page.getByText("Link copied").waitFor();
@@ -81,6 +117,15 @@ await run(async (open) => {
   await page.getByRole("link", { name: "session-7" }).click();
   await until("session filter", () => page.getByRole("combobox", { name: "Filter" }).inputValue(), "session:session-7");
   await page.locator(".table-row").first().waitFor();
+
+  // Where a page has a key of its own, the same letter after g still opens a page.
+  await page.goto(`${base}/traces/${seeded.trip}`);
+  await page.locator(".wf-row").first().waitFor();
+  for (const [key, path] of [["c", "/cost"], ["t", "/traces"], ["l", "/latency"]]) {
+    await page.keyboard.press("g");
+    await page.keyboard.press(key);
+    await until(`g ${key}`, () => new URL(page.url()).pathname, path);
+  }
 
   await page.goto(`${base}/traces/${"0".repeat(31)}1`);
   await page.getByText("There is no such trace").waitFor();

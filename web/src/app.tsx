@@ -1,18 +1,17 @@
 /** The frame around every page: who is asking, which page is shown, theme and help. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { getIngest, getMe, listTraces, logout } from "./api/calls";
+import { getIngest, getMe, listTraces } from "./api/calls";
 import { ApiError, loginNeeded, type Me } from "./api/client";
 import { LoginPage } from "./pages/login/LoginPage";
 import { TracesPage } from "./pages/traces/TracesPage";
-import { href, navigate, place } from "./router";
-import { prefs, setPrefs, type Theme } from "./state/prefs";
+import { href, navigate, place, projectOf } from "./router";
 import { HelpDialog } from "./ui/HelpDialog";
 import { useHotkeys } from "./ui/hooks";
-import { Icon, type IconName } from "./ui/icons";
-import { Button, Notice, Popover, Toast } from "./ui/kit";
+import { Button, Notice, Toast } from "./ui/kit";
 import { lazy } from "./ui/lazy";
-import { Mark } from "./ui/Mark";
+import { Reach, useRetry } from "./ui/Reach";
+import { goKey, TopBar } from "./ui/TopBar";
 
 const TracePage = lazy(() => import("./pages/trace/TracePage").then((module) => module.TracePage));
 const SetupPage = lazy(() => import("./pages/setup/SetupPage").then((module) => module.SetupPage));
@@ -55,23 +54,26 @@ export function App() {
   useEffect(() => {
     if (me.value?.authenticated && place.value.page === "") void boot();
   }, [place.value.page]);
+  useRetry(bootError.value, () => void boot());
+  // The letter after g is not the page's own key of that name.
   useHotkeys((key) => {
     if (goKey(key)) return true;
     if (key !== "?") return false;
     helpOpen.value = true;
     return true;
-  });
+  }, true);
   if (loginNeeded.value) return <LoginPage onDone={boot} />;
   return (
     <>
       <a class="skip" href="#main">
         Skip to content
       </a>
-      <TopBar />
+      <TopBar keysRequired={me.value?.keys_required ?? false} onHelp={() => (helpOpen.value = true)} />
       <main id="main" tabIndex={-1}>
-        <Page />
+        <Page key={projectOf(place.value.params)} />
       </main>
       {helpOpen.value && <HelpDialog onClose={() => (helpOpen.value = false)} />}
+      <Reach />
       <Toast />
     </>
   );
@@ -109,7 +111,7 @@ function Page() {
     case "ingest":
       return <IngestPage />;
     case "setup":
-      return <SetupPage keysRequired={me.value.keys_required} />;
+      return <SetupPage keysRequired={me.value.keys_required} admin={me.value.admin} />;
     default:
       return (
         <div class="page-center">
@@ -121,94 +123,4 @@ function Page() {
         </div>
       );
   }
-}
-
-/** `key` opens a page after `g`. */
-const PAGES: { page: string; also: string[]; name: string; icon: IconName; key: string }[] = [
-  { page: "overview", also: [], name: "Overview", icon: "overview", key: "o" },
-  { page: "traces", also: ["trace"], name: "Traces", icon: "list", key: "t" },
-  { page: "latency", also: [], name: "Latency", icon: "clock", key: "l" },
-  { page: "cost", also: [], name: "Cost", icon: "coin", key: "c" },
-  { page: "alerts", also: [], name: "Alerts", icon: "bell", key: "a" },
-  { page: "ingest", also: [], name: "Ingest", icon: "inbox", key: "i" },
-  { page: "setup", also: [], name: "Setup", icon: "setup", key: "s" },
-];
-const GO_MS = 1200;
-let goUntil = 0;
-
-/** `g`, then the letter of a page. */
-function goKey(key: string): boolean {
-  const waiting = Date.now() < goUntil;
-  goUntil = key === "g" && !waiting ? Date.now() + GO_MS : 0;
-  const found = waiting ? PAGES.find((one) => one.key === key) : undefined;
-  if (found) navigate(href(found.page));
-  return found !== undefined || key === "g";
-}
-
-function TopBar() {
-  const current = place.value.page;
-  return (
-    <header class="topbar">
-      <a class="brand" href={href("traces")} aria-label="Spanhouse: traces">
-        <Mark />
-        <span class="brand-name">Spanhouse</span>
-      </a>
-      <nav aria-label="Pages">
-        {PAGES.map((one) => (
-          <a key={one.page} href={href(one.page)} class="nav-link" title={`${one.name} (g ${one.key})`} aria-current={current === one.page || one.also.includes(current) ? "page" : undefined}>
-            <Icon name={one.icon} size={14} />
-            <span class="nav-name">{one.name}</span>
-          </a>
-        ))}
-      </nav>
-      <span class="grow" />
-      <ThemeMenu />
-      <Button icon="help" label="Help and keyboard shortcuts (?)" onClick={() => (helpOpen.value = true)} />
-      {me.value?.keys_required && (
-        <Button
-          label="Log out"
-          onClick={async () => {
-            await logout();
-            loginNeeded.value = true;
-          }}
-        >
-          Log out
-        </Button>
-      )}
-    </header>
-  );
-}
-
-const THEMES: { theme: Theme; name: string; icon: IconName }[] = [
-  { theme: "system", name: "System", icon: "screen" },
-  { theme: "light", name: "Light", icon: "sun" },
-  { theme: "dark", name: "Dark", icon: "moon" },
-];
-
-function ThemeMenu() {
-  const chosen = THEMES.find((one) => one.theme === prefs.value.theme) ?? THEMES[0];
-  return (
-    <Popover label={`Theme: ${chosen.name}`} look="plain" align="end" trigger={() => <Icon name={chosen.icon} />} class="theme-menu">
-      {(close) => (
-        <div class="menu">
-          {THEMES.map((one) => (
-            <button
-              key={one.theme}
-              type="button"
-              class="menu-item"
-              aria-pressed={one.theme === chosen.theme}
-              onClick={() => {
-                setPrefs({ theme: one.theme });
-                close();
-              }}
-            >
-              <Icon name={one.icon} size={14} />
-              {one.name}
-              {one.theme === chosen.theme && <Icon name="check" size={14} class="menu-check" />}
-            </button>
-          ))}
-        </div>
-      )}
-    </Popover>
-  );
 }

@@ -6,6 +6,7 @@ import { startTheme } from "./state/prefs";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/kit.css";
+import "./styles/layers.css";
 import "./styles/shell.css";
 import "./styles/traces.css";
 import "./styles/query.css";

@@ -43,6 +43,8 @@ function readPlace(): Place {
 }
 
 const PROJECT = "project";
+/** The one asked about where neither the address nor the key names any. */
+export const USUAL_PROJECT = "default";
 
 /** The project that a link names; empty: the one that the key opens. */
 export function projectOf(params: URLSearchParams): string {
@@ -70,6 +72,14 @@ export function navigate(to: string, options: { replace?: boolean } = {}): void 
   if (options.replace) window.history.replaceState(window.history.state, "", to);
   else window.history.pushState(null, "", to);
   place.value = readPlace();
+}
+
+/** Opens another project: the same page, where it is not about one thing of this project. */
+export function openProject(id: string): void {
+  // The list that a trace leads back to is that of the project before.
+  sessionStorage.removeItem("spanhouse.list");
+  const { page } = place.value;
+  navigate(`${prefix}${page === "trace" ? "traces" : page}${id !== USUAL_PROJECT ? `?${PROJECT}=${encodeURIComponent(id)}` : ""}`);
 }
 
 /** Changes some parameters of the current page; `undefined` or empty removes one. */

@@ -86,6 +86,13 @@ PROXY_SETTINGS = (
         "URL",
         "Proxy to reach upstreams through, http://host:3128; `environment` takes HTTPS_PROXY and NO_PROXY. Names are then resolved there.",
     ),
+    Setting(
+        "proxy_budgets",
+        "bool",
+        True,
+        "true|false",
+        "Refuse calls for which an enforced budget of the Spanhouse at the endpoint is used up.",
+    ),
     Setting("proxy_policy", "str", "", "file", "Policy file (TOML or JSON): cache, limits, pools, prices, defaults."),
     Setting(
         "proxy_master_key",

@@ -1,98 +1,88 @@
-"""``spanhouse alerts``: rules from YAML files, with the stores in this process or by the running server."""
+"""``spanhouse alerts``: rules and channels from YAML files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol
-from urllib.parse import urlencode
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 
+from spanhouse_server.alerts_book import Book, OutwardOf, Say, no_outward, open_book
 from spanhouse_server.clock import now_ns
 from spanhouse_server.config import Settings
-from spanhouse_server.derive.alerts.channels.contract import NoOutward
-from spanhouse_server.derive.alerts.desk import AlertDesk, public_url_of
-from spanhouse_server.derive.alerts.kinds import bind_kinds
-from spanhouse_server.derive.alerts.rule_files import Written, path_of, read_rules
+from spanhouse_server.derive.alerts.desk import check_channel
+from spanhouse_server.derive.alerts.rule_files import Written, path_of, read_file, secrets_of
 from spanhouse_server.derive.alerts.rules import checked
-from spanhouse_server.errors import BadRequest, FolderInUse, NotFound, SpanhouseError
-from spanhouse_server.house import Stores, open_stores
-from spanhouse_server.model.alerts import RuleProgress
+from spanhouse_server.errors import BadRequest, SpanhouseError
 from spanhouse_server.query.times import parse_time
-from spanhouse_server.running_server import ask, running_at
-from spanhouse_server.show.routes.alert_rules import back_test_reply, rule_from, rule_item
+from spanhouse_server.show.routes.alert_channels import channel_from
+from spanhouse_server.show.routes.alert_rules import rule_from
+from spanhouse_server.show.schemas.alert_channels import ChannelInput
 from spanhouse_server.show.schemas.alert_rules import RuleInput
 from spanhouse_server.store.access import DEFAULT_PROJECT
 
-Say = Callable[[str], None]
-#: What a rule of a file must agree with to be left as it is.
+#: What a rule of a file must agree with to be left as it is, and a channel; of secrets nobody can tell.
 _COMPARED = tuple(RuleInput.model_fields)
+_COMPARED_CHANNEL = tuple(name for name in ChannelInput.model_fields if name not in ("secrets", "options"))
 
 
-class Book(Protocol):
-    """The rules of one project, here or at a server."""
+@dataclass(slots=True)
+class _Wanted:
+    """What the files ask for, and what is wrong with them."""
 
-    def rules(self) -> list[dict[str, Any]]:
-        """Return all rules as the API shows them."""
-
-    def create(self, body: RuleInput) -> None:
-        """Add a rule."""
-
-    def update(self, rule_id: str, body: RuleInput) -> None:
-        """Replace a rule."""
-
-    def delete(self, rule_id: str) -> None:
-        """Delete a rule."""
-
-    def back_test(self, body: RuleInput, from_: str, to: str) -> dict[str, Any]:
-        """Run a rule over the past."""
+    rules: list[tuple[Written, RuleInput]] = field(default_factory=list)
+    channels: list[tuple[Written, ChannelInput]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
 
 def apply(
-    settings: Settings, files: Sequence[str], project: str, endpoint: str, *, prune: bool, dry_run: bool, say: Say
+    settings: Settings,
+    files: Sequence[str],
+    project: str,
+    endpoint: str,
+    *,
+    prune: bool,
+    dry_run: bool,
+    say: Say,
+    channels: Sequence[str] = (),
+    outward_of: OutwardOf = no_outward,
+    environment: Mapping[str, str] = os.environ,
 ) -> bool:
-    """Make the rules of the files be in force; say what was done, return whether all of it could be.
+    """Make the rules and channels of the files be in force; say what was done, return whether all of it could be.
 
-    Everything is checked before anything is changed. ``prune`` deletes rules that came from files and are in none
-    of these.
+    Everything is checked before anything is changed. ``prune`` deletes what came from files and is in none of these.
+    ``channels`` are told by the rules that name none, such as those that are shipped.
+    Channels take their secrets from ``environment``; each time they are set again, since nobody can read them.
     """
-    wanted, faults = _read(files, project or DEFAULT_PROJECT)
-    if faults:
-        for fault in faults:
-            say(fault)
-        say(f"{len(faults)} faults; nothing was changed")
-        return False
-    with _book(settings, project, endpoint, say) as book:
-        known = {rule["name"]: rule for rule in book.rules()}
-        would = "would " if dry_run else ""
-        failed = 0
-        for written, body in wanted:
-            before = known.get(body.name)
-            if before is not None and _same(before, body):
-                say(f"unchanged {body.name}")
-                continue
-            say(f"{would}{'create' if before is None else 'update'} {body.name}")
-            if dry_run:
-                continue
-            try:
-                book.create(body) if before is None else book.update(before["id"], body)
-            except SpanhouseError as error:
-                failed += 1
-                say(written.at_fault(error.message))
+    wanted = _read(files, project or DEFAULT_PROJECT, environment)
+    if wanted.faults:
+        return _refuse(wanted.faults, say)
+    wanted.rules = [
+        (written, rule if rule.channels else rule.model_copy(update={"channels": list(channels)}))
+        for written, rule in wanted.rules
+    ]
+    with open_book(settings, project, endpoint, say, outward_of) as book:
+        known = {each["name"]: each for each in book.channels()}
+        if faults := _missing_channels(wanted, known):
+            return _refuse(faults, say)
+        rules = {each["name"]: each for each in book.rules()}
+        work = _Work(book, say, dry_run)
+        for written, body in wanted.channels:
+            work.put_channel(written, body, known.get(body.name))
+        for written, rule in wanted.rules:
+            work.put_rule(written, rule, rules.get(rule.name))
         if prune:
-            names = {body.name for _, body in wanted}
-            for rule in known.values():
-                if rule["managed_by"] == "file" and rule["name"] not in names:
-                    say(f"{would}delete {rule['name']}")
-                    if not dry_run:
-                        book.delete(rule["id"])
-    return not failed
+            work.prune(rules, {rule.name for _, rule in wanted.rules}, book.delete_rule)
+            work.prune(known, {body.name for _, body in wanted.channels}, book.delete_channel)
+    return not work.failed
 
 
 def show(settings: Settings, project: str, endpoint: str, say: Say) -> bool:
     """List the rules with how they stand."""
-    with _book(settings, project, endpoint, say) as book:
+    with open_book(settings, project, endpoint, say) as book:
         rules = book.rules()
     for rule in rules:
         active = rule["alerts"]
@@ -105,12 +95,13 @@ def show(settings: Settings, project: str, endpoint: str, say: Say) -> bool:
 def back_test(
     settings: Settings, files: Sequence[str], project: str, from_: str, to: str, endpoint: str, say: Say
 ) -> bool:
-    """Run the rules of the files over the past and say when they would have fired."""
+    """Run the rules of the files over the past and say when they would have fired and whether anyone had heard."""
     parse_time(from_, now_ns(), "--from")
     parse_time(to, now_ns(), "--to")
-    wanted, faults = _read(files, project or DEFAULT_PROJECT)
-    with _book(settings, project, endpoint, say) as book:
-        for written, body in wanted:
+    wanted = _read(files, project or DEFAULT_PROJECT, None)
+    faults = wanted.faults
+    with open_book(settings, project, endpoint, say) as book:
+        for written, body in wanted.rules:
             try:
                 found = book.back_test(body, from_, to)
             except SpanhouseError as error:
@@ -122,130 +113,154 @@ def back_test(
             for alert in found["alerts"]:
                 labels = ", ".join(f"{name} {value}" for name, value in sorted(alert["labels"].items()))
                 until = alert["resolved_at"] or "still firing"
-                say(f"  {alert['fired_at'][:19]}Z to {until[:19]}  {alert['severity']}  {labels}")
+                why = alert["muted"]
+                held = f"  not told ({why['by']} {why['id']})" if why and not alert["told_at"] else ""
+                say(f"  {alert['fired_at'][:19]}Z to {until[:19]}  {alert['severity']}  {labels}{held}")
     for fault in faults:
         say(fault)
     return not faults
 
 
-def _read(files: Sequence[str], project: str) -> tuple[list[tuple[Written, RuleInput]], list[str]]:
-    wanted: list[tuple[Written, RuleInput]] = []
-    faults: list[str] = []
-    seen: dict[str, Written] = {}
+class _Work:
+    """Does what the files ask for, or only says so."""
+
+    def __init__(self, book: Book, say: Say, dry_run: bool) -> None:
+        self.failed = False
+        self._book = book
+        self._say = say
+        self._dry_run = dry_run
+
+    def put_rule(self, written: Written, body: RuleInput, before: Mapping[str, Any] | None) -> None:
+        """Make a rule be as written."""
+        if before is not None and _same(before, body):
+            self._say(f"unchanged {body.name}")
+            return
+        self._tell("create" if before is None else "update", body.name)
+        with self._trying(written):
+            if not self._dry_run:
+                self._book.create_rule(body) if before is None else self._book.update_rule(before["id"], body)
+
+    def put_channel(self, written: Written, body: ChannelInput, before: Mapping[str, Any] | None) -> None:
+        """Make a channel be as written, its secrets too."""
+        if before is None:
+            self._tell("create", f"channel {body.name}")
+        elif _same_channel(before, body):
+            self._say(f"unchanged channel {body.name}" + (" (its secrets are set again)" if body.secrets else ""))
+        else:
+            self._tell("update", f"channel {body.name}")
+        with self._trying(written):
+            if self._dry_run:
+                return
+            if before is None:
+                self._book.create_channel(body)
+                return
+            gone = dict.fromkeys(set(before["secrets"]) - set(body.secrets), "")
+            self._book.update_channel(before["id"], body.model_copy(update={"secrets": {**gone, **body.secrets}}))
+
+    def prune(self, known: Mapping[str, Mapping[str, Any]], names: set[str], delete: Any) -> None:
+        """Delete what came from files and is in none of them any more."""
+        for each in known.values():
+            if each["managed_by"] != "file" or each["name"] in names:
+                continue
+            self._tell("delete", f"{'channel ' if 'target' in each else ''}{each['name']}")
+            with self._trying(None):
+                if not self._dry_run:
+                    delete(each["id"])
+
+    def _tell(self, verb: str, what: str) -> None:
+        self._say(f"{'would ' if self._dry_run else ''}{verb} {what}")
+
+    @contextmanager
+    def _trying(self, written: Written | None) -> Iterator[None]:
+        """Say what the server refuses, and go on with the rest."""
+        try:
+            yield
+        except SpanhouseError as error:
+            self.failed = True
+            self._say(written.at_fault(error.said) if written else error.said)
+
+
+def _refuse(faults: Sequence[str], say: Say) -> bool:
+    for fault in faults:
+        say(fault)
+    say(f"{len(faults)} faults; nothing was changed")
+    return False
+
+
+def _missing_channels(wanted: _Wanted, known: Mapping[str, object]) -> list[str]:
+    names = set(known) | {body.name for _, body in wanted.channels}
+    return [
+        written.at_fault(f"channels: there is no channel {name[:60]!r}")
+        for written, body in wanted.rules
+        for name in body.channels
+        if name not in names
+    ]
+
+
+def _read(files: Sequence[str], project: str, environment: Mapping[str, str] | None) -> _Wanted:
+    """Read the files; without an ``environment`` their channels are left out."""
+    wanted = _Wanted()
+    seen: dict[tuple[type[Any], str], Written] = {}
     for file in files:
         try:
-            rules = read_rules(path_of(file))
+            found = read_file(path_of(file))
         except BadRequest as error:
-            faults.append(error.message + (f" ({error.hint})" if error.hint else ""))
+            wanted.faults.append(error.said)
             continue
-        for written in rules:
-            body, own = _checked(written, project)
-            faults.extend(own)
-            if body is None:
-                continue
-            if body.name in seen:
-                other = seen[body.name]
-                faults.append(written.at_fault(f"name: {body.name!r} is at {other.file}:{other.line} already"))
-            seen[body.name] = written
-            wanted.append((written, body))
-    return wanted, faults
+        for written in found.rules:
+            rule = _checked(wanted, written, lambda written=written: _rule_of(written, project))
+            if rule is not None:
+                _note_name(wanted, seen, written, rule)
+                wanted.rules.append((written, rule))
+        for written in found.channels if environment is not None else ():
+            channel = _checked(wanted, written, lambda written=written: _channel_of(written, project, environment))
+            if channel is not None:
+                _note_name(wanted, seen, written, channel)
+                wanted.channels.append((written, channel))
+    return wanted
 
 
-def _checked(written: Written, project: str) -> tuple[RuleInput | None, list[str]]:
+def _note_name(wanted: _Wanted, seen: dict[tuple[type[Any], str], Written], written: Written, body: Any) -> None:
+    key = type(body), body.name
+    if key in seen:
+        other = seen[key]
+        wanted.faults.append(written.at_fault(f"name: {body.name!r} is at {other.file}:{other.line} already"))
+    seen[key] = written
+
+
+def _checked(wanted: _Wanted, written: Written, make: Any) -> Any:
+    """Return what ``make`` makes of something written, or nothing, with what is wrong noted."""
     try:
-        body = RuleInput.model_validate({**written.fields, "managed_by": "file"})
-        checked(rule_from(project, "", body))
+        return make()
     except ValidationError as error:
-        faults = [(".".join(str(part) for part in each["loc"]), each["msg"]) for each in error.errors()]
-        return None, [written.at_fault(f"{where}: {what}") for where, what in faults]
+        wanted.faults += [
+            written.at_fault(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}") for each in error.errors()
+        ]
     except BadRequest as error:
-        return None, [written.at_fault(error.message + (f" ({error.hint})" if error.hint else ""))]
-    return body, []
+        wanted.faults.append(written.at_fault(error.said))
+    return None
 
 
-def _same(before: dict[str, Any], body: RuleInput) -> bool:
+def _rule_of(written: Written, project: str) -> RuleInput:
+    body = RuleInput.model_validate({**written.fields, "managed_by": "file"})
+    checked(rule_from(project, "", body))
+    return body
+
+
+def _channel_of(written: Written, project: str, environment: Mapping[str, str]) -> ChannelInput:
+    secrets = secrets_of(written, environment)
+    body = ChannelInput.model_validate({**written.fields, "secrets": secrets, "managed_by": "file"})
+    # The options as they are kept: with what was left out at its default, so that they can be compared.
+    setup = check_channel(channel_from(project, "", body), secrets)
+    return body.model_copy(update={"options": dict(setup.options)})
+
+
+def _same(before: Mapping[str, Any], body: RuleInput) -> bool:
     after = body.model_dump()
     return all(before[name] == after[name] for name in _COMPARED)
 
 
-@contextmanager
-def _book(settings: Settings, project: str, endpoint: str, say: Say) -> Iterator[Book]:
-    """Give the rules: of the stores when they can be opened here, else of the server that has them open."""
-    if endpoint:
-        yield _There(settings, endpoint, project)
-        return
-    with ExitStack() as exits:
-        try:
-            stores = exits.enter_context(open_stores(settings))
-        except FolderInUse as error:
-            url = running_at(settings, error)
-            say(f"{url} has the data folder open and does the work")
-            yield _There(settings, url, project)
-            return
-        stores.columnar.migrate()
-        yield _Here(settings, stores, project or DEFAULT_PROJECT)
-
-
-class _Here:
-    """The rules in the stores of this process."""
-
-    def __init__(self, settings: Settings, stores: Stores, project: str) -> None:
-        if stores.records.project(project) is None:
-            raise NotFound(f"no project {project!r}", "create it first")
-        bind_kinds(stores.records)
-        self._records = stores.records.alerts
-        self._project = project
-        self._desk = AlertDesk(
-            stores.columnar,
-            stores.records.alerts,
-            NoOutward(),
-            settle_s=settings.alert_settle_s,
-            public_url=public_url_of(settings),
-        )
-
-    def rules(self) -> list[dict[str, Any]]:
-        progress, active = self._records.progress(self._project), self._records.active_alerts()
-        return [
-            rule_item(rule, progress.get(rule.id, RuleProgress()), active.get(rule.id, ()))
-            for rule in self._records.rules(self._project)
-        ]
-
-    def create(self, body: RuleInput) -> None:
-        self._records.create_rule(self._desk.checked_rule(rule_from(self._project, "", body)))
-
-    def update(self, rule_id: str, body: RuleInput) -> None:
-        self._records.update_rule(self._desk.checked_rule(rule_from(self._project, rule_id, body)))
-
-    def delete(self, rule_id: str) -> None:
-        self._records.delete_rule(self._project, rule_id)
-
-    def back_test(self, body: RuleInput, from_: str, to: str) -> dict[str, Any]:
-        at_ns = now_ns()
-        range_ns = parse_time(from_, at_ns, "--from"), parse_time(to, at_ns, "--to")
-        return back_test_reply(self._desk.back_test(rule_from(self._project, "", body), *range_ns))
-
-
-class _There:
-    """The rules at a running server, through its API."""
-
-    def __init__(self, settings: Settings, url: str, project: str) -> None:
-        self._settings = settings
-        self._root = f"{url.rstrip('/')}/api/v1/alerts/rules"
-        self._query = f"?{urlencode({'project': project})}" if project else ""
-
-    def rules(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = ask(self._settings, self._root + self._query, None)["items"]
-        return found
-
-    def create(self, body: RuleInput) -> None:
-        ask(self._settings, self._root + self._query, body.model_dump())
-
-    def update(self, rule_id: str, body: RuleInput) -> None:
-        ask(self._settings, f"{self._root}/{rule_id}{self._query}", body.model_dump(), "PUT")
-
-    def delete(self, rule_id: str) -> None:
-        ask(self._settings, f"{self._root}/{rule_id}{self._query}", None, "DELETE")
-
-    def back_test(self, body: RuleInput, from_: str, to: str) -> dict[str, Any]:
-        asked = {"rule": body.model_dump(), "from": from_, "to": to}
-        return ask(self._settings, f"{self._root}/backtest{self._query}", asked)
+def _same_channel(before: Mapping[str, Any], body: ChannelInput) -> bool:
+    after = body.model_dump()
+    same = all(before[name] == after[name] for name in _COMPARED_CHANNEL) and before["options"] == after["options"]
+    return same and set(before["secrets"]) == set(body.secrets)

@@ -81,6 +81,7 @@ def create_app(house: House, receiver: Receiver) -> ASGIApp:
         prices=house.prices,
         remakes=house.remakes,
         runner=house.runner,
+        budgets=house.budgets,
         outward=house.outward,
     )
     install_faults(app)
@@ -96,7 +97,7 @@ def serve(settings: Settings) -> None:
     """Run the server until it is told to stop (SIGINT or SIGTERM)."""
     setup_logging(settings.log_level)
     listener = _listen(settings.host, settings.http_port)
-    house = House(settings, _outward(settings))
+    house = House(settings, outward_of(settings))
     house.open()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -176,7 +177,7 @@ def _proxy(settings: Settings, receiver: Receiver, house: House) -> ProxyMount |
     return ProxyMount(settings, receiver, house.metrics.registry, house.budgets, house.access.is_admin)
 
 
-def _outward(settings: Settings) -> Outward:
+def outward_of(settings: Settings) -> Outward:
     """Return the guard of notifications on their way out; without the collector nothing goes out."""
     try:
         from spanhouse_server.outward import Guard

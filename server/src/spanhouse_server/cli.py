@@ -108,11 +108,14 @@ def _command(commands: argparse._SubParsersAction, name: str, run: object, help_
 
 
 def _add_alerts(commands: argparse._SubParsersAction) -> None:
-    alerts = commands.add_parser("alerts", help="alert rules from YAML files", description="Alert rules.")
+    alerts = commands.add_parser(
+        "alerts", help="alert rules and channels from YAML files", description="Alert rules and channels."
+    )
     kinds = alerts.add_subparsers(metavar="command", required=True)
-    apply = _command(kinds, "apply", _alerts_apply, "make the rules of YAML files be in force")
+    apply = _command(kinds, "apply", _alerts_apply, "make the rules and channels of YAML files be in force")
+    apply.add_argument("--prune", action="store_true", help="delete what came from files and is in none of these")
     apply.add_argument(
-        "--prune", action="store_true", help="delete rules that came from files and are in none of these"
+        "--channel", action="append", default=[], metavar="NAME", help="told by rules that name no channel; repeatable"
     )
     apply.add_argument("--dry-run", action="store_true", help="only say what would be done")
     backtest = _command(kinds, "backtest", _alerts_backtest, "run the rules of YAML files over the past")
@@ -206,6 +209,7 @@ def _derive(options: argparse.Namespace) -> int:
 
 def _alerts_apply(options: argparse.Namespace) -> int:
     from spanhouse_server.alerts_command import apply
+    from spanhouse_server.app import outward_of
 
     done = apply(
         _load(options),
@@ -215,6 +219,8 @@ def _alerts_apply(options: argparse.Namespace) -> int:
         prune=options.prune,
         dry_run=options.dry_run,
         say=print,
+        channels=options.channel,
+        outward_of=outward_of,
     )
     return 0 if done else 1
 

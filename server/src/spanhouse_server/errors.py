@@ -19,6 +19,11 @@ class SpanhouseError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def said(self) -> str:
+        """Return message and hint as one line, for places that have no room for two."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
 
 class ConfigError(SpanhouseError):
     """A setting is missing or contradicts another; the process must not start."""

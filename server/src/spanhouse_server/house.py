@@ -18,11 +18,13 @@ from spanhouse_server.derive.alerts.deliver import AlertDelivery
 from spanhouse_server.derive.alerts.desk import public_url_of
 from spanhouse_server.derive.alerts.evaluate import AlertEvaluation
 from spanhouse_server.derive.alerts.kinds import bind_kinds
+from spanhouse_server.derive.anomaly.memory import LearntStates
 from spanhouse_server.derive.budgets.guard import BudgetGuard
 from spanhouse_server.derive.budgets.tick import BudgetTick
 from spanhouse_server.derive.contract import Tick, Worker
 from spanhouse_server.derive.rollup import Rollup
 from spanhouse_server.derive.runner import Runner
+from spanhouse_server.derive.series import StoreSeries
 from spanhouse_server.drain.workshop import Workshop
 from spanhouse_server.errors import ConfigError, FolderInUse
 from spanhouse_server.ops.health import Health
@@ -138,6 +140,7 @@ class House:
             settle_s=settings.alert_settle_s,
             public_url=public_url,
             behind_s=lambda: self.spool.stats().oldest_age_s,
+            source=StoreSeries(self.store, LearntStates(self.records)),
         )
         delivery = AlertDelivery(self.records.alerts, self.outward, public_url=public_url)
         self._exits.callback(delivery.close)

@@ -25,8 +25,10 @@ from dataclasses import dataclass
 from spanhouse_server.clock import MonotonicStamps
 from spanhouse_server.drain.feedback import place_feedback
 from spanhouse_server.drain.join import join_logs
+from spanhouse_server.drain.known import KnownTraces
 from spanhouse_server.drain.pace import Pace
 from spanhouse_server.drain.pieces import assemble_spans
+from spanhouse_server.drain.recent_calls import RecentCalls
 from spanhouse_server.drain.settle import settle_traces
 from spanhouse_server.drain.transform import PreparedTrace, Transformed
 from spanhouse_server.drain.workshop import Workshop
@@ -55,10 +57,11 @@ RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """What became of a batch: its new and repeated spans, traces settled, and traces yet to be."""
+    """What became of a batch: its new, repeated and assembled spans, traces settled, and traces yet to be."""
 
     new_spans: int
     repeated_spans: int
+    assembled_spans: int
     owed: set[TraceKey]
     settled: set[TraceKey]
 
@@ -90,7 +93,10 @@ class Pipeline:
         self._prices = prices
         self._writing = threading.Lock()
         self._stamps = MonotonicStamps()
-        self._pace = Pace(spool.owed())
+        owed = spool.owed()
+        self._pace = Pace(owed)
+        self._known = KnownTraces(store, owed)
+        self._recent = RecentCalls(store)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spanhouse-drain", daemon=True)
 
@@ -199,6 +205,7 @@ class Pipeline:
             [entry.sequence for entry in entries],
             stored_spans=inserted.new_spans,
             duplicate_spans=inserted.repeated_spans + result.repeated_spans,
+            assembled_spans=inserted.assembled_spans,
             owed=inserted.owed,
             paid=inserted.settled,
         )
@@ -206,27 +213,31 @@ class Pipeline:
 
     def _insert(self, result: Transformed) -> Inserted:
         """Insert a batch and settle its traces, but for large ones that were settled a moment ago."""
-        before = self._store.stored_versions(result.traces) if result.traces else {}
+        seen = self._known.may_be_stored(result.traces)
+        before = self._store.stored_versions(seen) if seen else {}
+        self._known.add(result.traces)
         for table, block in result.blocks.items():
             if block:
                 self._store.insert(table, block, bare.COLUMNS.get(table, ()))
         place_feedback(self._store, result.unplaced)
         book = self._prices()
         assembled = assemble_spans(self._store, result.pieces, book)
+        self._known.add(assembled.traces)
         joined = join_logs(self._store, result.touched_spans(), book)
         known = {(project, trace) for project, trace, _ in before}
-        unsettled = known | joined | assembled
+        shared = self._recent.doubtful({key: trace.calls for key, trace in result.traces.items() if trace.calls})
+        unsettled = known | joined | assembled.traces | shared
         owed = self._pace.hold(unsettled)
         # New spans of a trace that rests are shown as they are; what the whole trace tells comes later.
         as_they_are = [trace for key, trace in result.traces.items() if key in owed and _all_new(key, trace, before)]
         self._insert_prepared([trace for key, trace in result.traces.items() if key not in unsettled], as_they_are)
         settled = self._settle((unsettled - owed) | self._pace.due())
-        return Inserted(*_count_new(result.traces, before), owed, settled)
+        return Inserted(*_count_new(result.traces, before), assembled.new_spans, owed, settled)
 
     def _settle(self, traces: set[TraceKey]) -> set[TraceKey]:
         if traces:
             begun_s = time.monotonic()
-            sizes = settle_traces(self._store, traces, self._stamps.next_ns())
+            sizes = settle_traces(self._store, traces, self._stamps.next_ns(), self._recent)
             self._pace.settled(sizes, time.monotonic() - begun_s)
         return traces
 

@@ -59,6 +59,7 @@ INSTRUMENTORS = {
     ),
     "google_genai": (("opentelemetry.instrumentation.google_genai", "GoogleGenAiSdkInstrumentor"),),
     "openllmetry_openai": (("opentelemetry.instrumentation.openai", "OpenAIInstrumentor"),),
+    "chroma": (("opentelemetry.instrumentation.chromadb", "ChromaInstrumentor"),),
     "openllmetry_anthropic": (("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),),
 }
 

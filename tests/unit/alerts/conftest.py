@@ -10,14 +10,13 @@ import pytest
 from spanhouse_server.config import Settings
 from spanhouse_server.outward import Guard
 from spanhouse_server.store.alert_records import AlertRecords
-from spanhouse_server.store.records import open_records
+from tests.templates import new_records
 
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[AlertRecords]:
     """Give the alerts of a new records store."""
-    opened = open_records(f"sqlite:///{tmp_path}/records.db")
-    opened.migrate()
+    opened = new_records(tmp_path / "records.db")
     yield opened.alerts
     opened.close()
 

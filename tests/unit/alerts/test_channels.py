@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import ipaddress
 import ssl
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,7 @@ def deliver(kind: str, options: dict[str, Any], secrets: dict[str, str], outward
 
 def test_a_webhook_is_signed_and_says_everything(outward: Guard) -> None:
     secret = "whsec_" + base64.b64encode(b"0123456789abcdef").decode()
+    begun_s = int(time.time())
     with http_receiver() as receiver:
         secrets = {"url": receiver.url + "/hook?a=1", "secret": secret, "authorization": "Bearer token"}
         deliver("webhook", {}, secrets, outward)
@@ -58,7 +60,7 @@ def test_a_webhook_is_signed_and_says_everything(outward: Guard) -> None:
     signed = f"n1.{got.headers['webhook-timestamp']}.".encode() + got.body
     expected = base64.b64encode(hmac.new(b"0123456789abcdef", signed, hashlib.sha256).digest()).decode()
     assert got.headers["webhook-signature"] == "v1," + expected
-    assert abs(time.time() - int(got.headers["webhook-timestamp"])) < 60
+    assert begun_s <= int(got.headers["webhook-timestamp"]) <= time.time()
     body = got.json
     assert (body["id"], body["status"], body["firing"], body["resolved"], body["project"]) == (
         "n1",
@@ -168,15 +170,17 @@ def test_refusals(outward: Guard, status: int, headers: dict[str, str], retry: b
 def test_slow_receivers_are_cut_off(outward: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "DEADLINE_S", 0.2)
 
+    monkeypatch.setattr(http, "ANSWER_TIMEOUT_S", 120)
+    cut_off = threading.Event()
+
     def slow(_: Any) -> tuple[int, dict[str, str], bytes]:
-        time.sleep(1)
+        assert cut_off.wait(60)
         return 200, {}, b""
 
     with http_receiver(answer=slow) as receiver:
-        started_s = time.monotonic()
         with pytest.raises(Undelivered, match="took too long") as failed:
             deliver("webhook", {}, {"url": receiver.url}, outward)
-        assert time.monotonic() - started_s < 0.9
+        cut_off.set()
     assert failed.value.retry
 
 

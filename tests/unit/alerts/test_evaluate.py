@@ -137,6 +137,34 @@ def test_an_outage_longer_than_an_hour_is_not_judged_whole(engine: Engine) -> No
     assert alert.fired_s - alert.active_s == 120
 
 
+def test_slow_rules_hold_up_no_quick_ones(engine: Engine) -> None:
+    """Anomaly rules read weeks when they begin: here ten seconds each, and one threshold that was made last."""
+    learning = [
+        engine.records.create_rule(rule(name=f"A{n}", type="anomaly", window_s=300, every_s=300, written={}))
+        for n in range(3)
+    ]
+    quick = engine.records.create_rule(rule(name="Z", metric="errors"))
+    read = engine.source.read
+
+    def slowly(project_id: str, query: SeriesQuery, from_s: int, to_s: int) -> list[Series]:
+        engine.steady_s += 10 if query.metric == "requests" else 0
+        return read(project_id, query, from_s, to_s)
+
+    engine.source.read = slowly  # type: ignore[method-assign]
+
+    def judged() -> list[int | None]:
+        progress = engine.records.progress()
+        return [progress[each.id].evaluated_s for each in (*learning, quick)]
+
+    engine.at(630)
+    assert judged() == [T0 + 600, None, None, T0 + 600]
+    assert engine.source.reads[0][0] == "errors"
+    engine.at(690)
+    assert judged() == [T0 + 600, T0 + 600, None, T0 + 660]
+    engine.at(750)
+    assert judged() == [T0 + 600, T0 + 600, T0 + 600, T0 + 720]
+
+
 def test_a_broken_rule_is_shown_and_holds_up_nobody(engine: Engine) -> None:
     broken = engine.records.create_rule(rule(name="A", metric="errors"))
     kept = engine.records.create_rule(rule(name="B"))
@@ -144,7 +172,7 @@ def test_a_broken_rule_is_shown_and_holds_up_nobody(engine: Engine) -> None:
     engine.source.put("requests", at_0=50)
     engine.minutes(1, 1)
     progress = engine.records.progress()
-    assert (progress[broken.id].error, progress[broken.id].evaluated_s) == ("there is no such thing. look again", None)
+    assert (progress[broken.id].error, progress[broken.id].evaluated_s) == ("there is no such thing; look again", None)
     assert engine.states() == ["firing"]
     engine.source.broken["errors"] = RuntimeError("a bug with a secret")
     engine.steady_s += 120

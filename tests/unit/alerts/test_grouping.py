@@ -47,6 +47,24 @@ def test_a_change_tells_everything_that_fires() -> None:
     assert not seen.repeat
 
 
+def test_what_is_told_once_is_neither_repeated_nor_listed_again() -> None:
+    half, all_of_it = (alert(id=each, rule_type="budget") for each in ("half", "all"))
+    first = look(group(Member(half)), OPS, nobody, T0 * NS)
+    assert told(first.tell) == ["half"]
+    kept = group(*first.members, notified_ns=first.notified_ns)
+    for hours in (1, 4, 24 * 31):
+        later = look(kept, OPS, nobody, (T0 + hours * 3600) * NS)
+        assert (later.tell, later.notified_ns, len(later.members)) == ([], first.notified_ns, 1)
+    seen = look(group(*first.members, Member(all_of_it), notified_ns=T0 * NS), OPS, nobody, (T0 + 7200) * NS)
+    assert told(seen.tell) == ["all"]
+    over = [replace(each, alert=replace(each.alert, state="resolved")) for each in first.members]
+    assert told(look(group(*over, notified_ns=T0 * NS), OPS, nobody, (T0 + 9000) * NS).tell) == ["half"]
+    # What else fires in the same group is repeated as ever, without it.
+    mixed = [*first.members, Member(alert(id="slow"), "firing", "critical")]
+    again = look(group(*mixed, notified_ns=T0 * NS), OPS, nobody, (T0 + 3600) * NS)
+    assert (told(again.tell), again.repeat) == (["slow"], True)
+
+
 def test_escalation_is_news() -> None:
     seen = look(group(Member(alert(), "firing", "warning"), notified_ns=T0 * NS), OPS, nobody, (T0 + 300) * NS)
     assert told(seen.tell) == ["a1"]

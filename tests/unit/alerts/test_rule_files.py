@@ -16,6 +16,8 @@ from spanhouse_server.derive.alerts.rule_files import read_rules
 from spanhouse_server.errors import BadRequest
 
 GOOD = "rules:\n  - name: Busy\n    type: threshold\n    metric: requests\n    params:\n      above: 5\n"
+CHANNEL = "channels:\n  - name: ops\n    type: slack\n    secrets:\n      url: {env: OPS_URL}\n"
+ENVIRONMENT = {"OPS_URL": "https://hooks.example.com/T0/hush-hush", "BAD_URL": "hush-hush"}
 
 
 def faults(tmp_path: Path, *texts: str) -> list[str]:
@@ -27,7 +29,8 @@ def faults(tmp_path: Path, *texts: str) -> list[str]:
         files.append(str(file))
     said: list[str] = []
     store = Settings.load({"data_dir": tmp_path / "none"}, env={})
-    assert apply(store, files, "", "", prune=True, dry_run=False, say=said.append) is False
+    assert apply(store, files, "", "", prune=True, dry_run=False, say=said.append, environment=ENVIRONMENT) is False
+    assert not any("hush-hush" in line for line in said)
     assert not (tmp_path / "none").exists()
     return [line.removeprefix(f"{tmp_path}/") for line in said]
 
@@ -56,8 +59,20 @@ def test_rules_are_read_with_their_lines(tmp_path: Path) -> None:
         (GOOD + "    window: 5\n", "0.yaml:7: window: Extra inputs are not permitted"),
         (GOOD + "    every_s: often\n", "0.yaml:7: every_s: Input should be a valid integer"),
         (GOOD + "    q: 'model:'\n", "0.yaml:"), (GOOD + "    name: Twice\n", "0.yaml:7: 'name' is given twice"),
+        (CHANNEL.replace("{env: OPS_URL}", "https://x.example/secret"), "0.yaml:5: secrets.url: secrets are not written"),
+        (CHANNEL.replace("{env: OPS_URL}", "{env: NOT_SET}"), "0.yaml:5: secrets.url: the environment variable NOT_SET"),
+        (CHANNEL.replace("{env: OPS_URL}", "{env: 'A B'}"), "0.yaml:5: secrets.url: secrets are not written"),
+        (CHANNEL.replace("{env: OPS_URL}", "{env: BAD_URL}"), "0.yaml:5: secrets.url must be an address"),
+        (CHANNEL.replace("url:", "urll:"), "0.yaml:2: secrets.url is missing"),
+        (CHANNEL.replace("type: slack", "type: slck"), "0.yaml:3: type: there is no type of channel"),
+        (CHANNEL + "    options: {chanel: x}\n", "0.yaml:6: options.chanel is unknown"),
+        (CHANNEL + "    group_wait_s: 4000\n", "0.yaml:6: group_wait_s: Input should be less"),
+        (CHANNEL + "    secrets: 5\n", "0.yaml:6: 'secrets' is given twice"),
+        ("channels: [{name: x, type: slack, secrets: 5}]\n", "0.yaml:1: secrets: must be a mapping"),
+        (CHANNEL + CHANNEL.replace("channels:\n", ""), "0.yaml:6: name: 'ops' is at"),
         (GOOD + "  - 5\n", "0.yaml:7: a rule is a mapping"), ("rules: 5\n", "0.yaml:1: there is no list of rules"),
-        ("rulez: []\n", "0.yaml:1: 'rulez' is unknown"), ("5\n", "0.yaml:1: there is no list"), ("a: [\n", "0.yaml:2:"),
+        ("rulez: []\n", "0.yaml:1: 'rulez' is unknown"), ("? [a]\n: []\n", "0.yaml:1: "),
+        (GOOD + "rules: []\n", "0.yaml:7: 'rules' is given twice"), ("5\n", "0.yaml:1: there is no list"), ("a: [\n", "0.yaml:2:"),
         ("rules: [{name: !!python/object:os.system []}]\n", "0.yaml:1: could not"), ("--- 1\n--- 2\n", "0.yaml:2"),
         (GOOD.replace("Busy", '"\\ud800"'), "0.yaml:2:"), ("rules: [{1: 2}]\n", "0.yaml:1: names of fields"),
         (GOOD + GOOD.replace("rules:\n", ""), "0.yaml:7: name: 'Busy' is at"),

@@ -86,7 +86,8 @@ def test_a_step_is_found_within_half_an_hour_and_ends_with_its_cause() -> None:
 def test_slow_growth_is_found_before_it_becomes_normal() -> None:
     start_s = T0 + 4 * WEEK_S
     grown = [
-        (at, value * 1.15 ** (max(at - start_s, 0) / DAY_S) if value is not None else None) for at, value in seasonal(5)
+        (at, value * 1.15 ** (max(at - start_s, 0) / DAY_S) if value is not None else None)
+        for at, value in seasonal(5, seed=2)
     ]
     found = first_anomaly(detector().scan(grown, start_s), start_s)
     assert found.kind == "creep"
@@ -267,3 +268,46 @@ def test_judge_is_scan_on_a_real_series(seed: int) -> None:
 def test_buckets_wider_than_an_hour_are_refused() -> None:
     with pytest.raises(ValueError, match="at most an hour"):
         Detector(Options(), 7200)
+
+
+def sampled(weeks: float, requests: float, *, noise: float = 0.6, seed: int = 1) -> tuple[Points, list[float | None]]:
+    """A median of so many requests, which scatters as theirs do, and the requests; no season at all."""
+    rng = random.Random(seed)
+    found: Points = []
+    counted: list[float | None] = []
+    for at_s in range(T0, T0 + int(weeks * WEEK_S), STEP_S):
+        n = max(round(rng.gauss(requests, requests**0.5)), 1)
+        counted.append(float(n))
+        found.append((at_s, 800 * math.exp(rng.gauss(0, noise / n**0.5))))
+    return found, counted
+
+
+@pytest.mark.parametrize(("requests", "within_s"), [(400, 900), (60, 1800), (25, 3600)])
+def test_how_long_a_moderate_step_takes_follows_from_the_noise(requests: int, within_s: int) -> None:
+    """A step of 30 %: two buckets of many requests tell it, few requests need their time; before it all is quiet."""
+    start_s = T0 + 4 * WEEK_S + 30 * HOUR_S
+    points, counted = sampled(4.5, requests)
+    stepped = changed(points, start_s, start_s + DAY_S, 1.3)
+    verdicts = detector(min_ratio=0.22).scan(stepped, T0 + 3 * WEEK_S, counted)
+    found = next(each for each in verdicts if each.anomalous and each.score > 0)
+    assert 0 <= found.at_s + STEP_S - start_s <= within_s
+
+
+def test_a_release_is_no_step_for_long() -> None:
+    """A smaller shift is followed within hours; a step on top of it is one all the same."""
+    release_s = T0 + 4 * WEEK_S + 30 * HOUR_S
+    step_s = release_s + DAY_S
+    points, counted = sampled(5, 80)
+    moved = changed(changed(points, release_s, T0 + 5 * WEEK_S, 1.12), step_s, step_s + 6 * HOUR_S, 1.4)
+    verdicts = detector(min_ratio=0.22).scan(moved, T0 + 3 * WEEK_S, counted)
+    assert kinds([each for each in verdicts if each.at_s < step_s]) == {"ok"}
+    assert 0 <= first_anomaly(verdicts, step_s).at_s + STEP_S - step_s <= 1800
+
+
+def test_the_weekly_hours_of_a_series_without_a_week_are_chance() -> None:
+    """After three weeks an hour of the week would rest on three values: the hours of all days tell more."""
+    points, counted = sampled(3.2, 40)
+    verdicts = detector().scan(points, T0 + 3 * WEEK_S, counted)
+    off = sorted(abs(math.log((each.expected or 0) / 800)) for each in verdicts)
+    assert off[len(off) // 2] < 0.01
+    assert off[-1] < 0.05

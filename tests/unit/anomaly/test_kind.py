@@ -16,6 +16,7 @@ from spanhouse_server.derive.alerts.kinds import anomaly as anomaly_module
 from spanhouse_server.derive.alerts.kinds.anomaly import Anomaly, samples_of
 from spanhouse_server.derive.alerts.kinds.contract import Observation
 from spanhouse_server.derive.alerts.rules import checked
+from spanhouse_server.derive.anomaly.memory import EVIDENCE_POINTS
 from spanhouse_server.derive.series import MemorySeries, Series, SeriesQuery
 from spanhouse_server.errors import BadQuery, BadRequest
 from spanhouse_server.model.alerts import Rule
@@ -87,7 +88,7 @@ def test_the_group_that_departs_breaches_with_its_evidence() -> None:
     assert low < expected < high
     assert expected == pytest.approx(0.01, rel=0.1)
     assert "expected 0.0" in bad.evidence["reason"]
-    assert len(bad.evidence["points"]) == len(bad.evidence["baseline"]) == anomaly_module.EVIDENCE_POINTS
+    assert len(bad.evidence["points"]) == len(bad.evidence["baseline"]) == EVIDENCE_POINTS
 
 
 @pytest.mark.parametrize(
@@ -128,8 +129,8 @@ def test_a_changed_rule_begins_anew_and_a_clock_set_back_does_no_harm() -> None:
     source, kind = world({}), Anomaly()
     kind.observe(rule(), source, T0 + 9 * DAY_S)
     source.reads.clear()
-    kind.observe(rule(written={"direction": "down"}), source, T0 + 9 * DAY_S)
-    kind.observe(rule(written={"direction": "down"}), source, T0 + 5 * DAY_S)
+    kind.observe(rule(written={"min_change": 0.5}), source, T0 + 9 * DAY_S)
+    kind.observe(rule(written={"min_change": 0.5}), source, T0 + 5 * DAY_S)
     assert [to_s - from_s > 8 * DAY_S for _, from_s, to_s in source.reads] == [True] * len(source.reads)
 
 
@@ -160,7 +161,23 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b", "c"):
         kind.observe(rule(id=name, metric="requests"), source, T0 + DAY_S)
     kept = kind._memories[source]
-    assert [rule_id for _, rule_id in kept] == ["c"]
+    assert list(kept) == ["default.c"]
+
+
+def test_a_spike_counts_when_it_is_confirmed() -> None:
+    at_s = T0 + 9 * DAY_S
+    of = rule(written={"direction": "up", "confirm": 3})
+    source = world({"chat": (at_s, at_s + 3600, 1.7)})
+    seen = Anomaly().observe_over(of, source, at_s + STEP_S, at_s + 4 * STEP_S, STEP_S)
+    chat = [next(each for each in observed if each.labels["service"] == "chat") for _, observed in seen]
+    assert [each.state for each in chat] == ["ok", "ok", "breach", "breach"]
+    assert all(each.holds for each in chat[:2]), "an alert that stands is kept up by a spike that is not confirmed yet"
+
+
+def test_trying_a_rule_reads_a_bucket_not_weeks() -> None:
+    source = world({})
+    Anomaly().probe(rule(), source, T0 + 9 * DAY_S + 17)
+    assert {to_s - from_s for _, from_s, to_s in source.reads} == {STEP_S}
 
 
 @pytest.mark.parametrize("window_s", [7, 420, 7200])

@@ -18,8 +18,8 @@ from spanhouse_server.derive.contract import Lease
 from spanhouse_server.model.alerts import AlertQuery, Rule
 from spanhouse_server.model.budgets import Budget, Slo
 from spanhouse_server.store.contract import ColumnarStore, RecordsStore
-from spanhouse_server.store.records import open_records
 from tests.stored import NS, T0, Keeper, columnar, span
+from tests.templates import new_records
 
 NOON = T0 // NS
 LEASE = Lease("alerts.evaluate", 1)
@@ -40,8 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnarStore]:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[RecordsStore]:
-    opened = open_records(f"sqlite:///{tmp_path}/records.db")
-    opened.migrate()
+    opened = new_records(tmp_path / "records.db")
     BUDGET.bind(opened.budgets)
     BURN_RATE.bind(opened.slos)
     yield opened

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import product
+from typing import Any
 
 import pytest
 
-from spanhouse_server.derive.budgets.callers import Caller, can_enforce, fits, values_of
+from spanhouse_server.derive.budgets.callers import Caller, can_enforce, condition_of, fits, values_of
 from spanhouse_server.derive.budgets.rules import quoted, shorthand
 from spanhouse_server.model.budgets import Budget
 from spanhouse_server.query.compile import select_rows
@@ -59,6 +62,39 @@ def test_the_proxy_and_the_store_mean_the_same_calls(store: ColumnarStore, q: st
         (each.user_id, list(each.tags), sorted(each.metadata.items())) for each in CALLERS if fits(node, each)
     )
     assert found == expected
+
+
+def holds(condition: dict[str, Any] | None, caller: Caller) -> bool:
+    """Judge a condition by what its documentation says of it, as a proxy elsewhere would."""
+    if condition is None:
+        return True
+    if "all" in condition:
+        return all(holds(part, caller) for part in condition["all"])
+    if "any" in condition:
+        return any(holds(part, caller) for part in condition["any"])
+    if "not" in condition:
+        return not holds(condition["not"], caller)
+    values = list(caller.values(condition["field"], condition["key"]))
+    for wanted in condition["values"]:
+        if condition["test"] == "like":
+            pattern = ".*".join(re.escape(part) for part in wanted)
+            if wanted == ["", ""]:
+                pattern = ".+"
+            if any(re.fullmatch(pattern, value, re.DOTALL) for value in values):
+                return True
+        elif condition["test"] == "contains":
+            if any(wanted.casefold() in value.casefold() for value in values):
+                return True
+        elif wanted in values or (condition["field"] == "tag" and wanted == "" and not values):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("q", FILTERS)
+def test_conditions_say_what_filters_mean(q: str) -> None:
+    node = parse_filter(q)
+    condition = json.loads(json.dumps(condition_of(node)))
+    assert [holds(condition, each) for each in CALLERS] == [fits(node, each) for each in CALLERS]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -24,8 +22,9 @@ from spanhouse_server.derive.series import StoreSeries
 from spanhouse_server.errors import StoreUnavailable
 from spanhouse_server.model.budgets import Budget
 from spanhouse_server.store.contract import ColumnarStore, RecordsStore
-from spanhouse_server.store.records import open_records
 from tests.stored import NS, T0, Keeper, columnar, span
+from tests.templates import new_records
+from tests.waiting import until
 
 T0_S = T0 // NS
 HOUR_S, DAY_S = 3600, 86_400
@@ -62,20 +61,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnarStore]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A records store as it begins: migrating takes longer than the tests."""
-    path = tmp_path_factory.mktemp("records") / "records.db"
-    opened = open_records(f"sqlite:///{path}")
-    opened.migrate()
-    opened.create_project("other")
-    opened.close()
-    return path
-
-
 @pytest.fixture
-def records(migrated: Path, tmp_path: Path) -> Iterator[RecordsStore]:
-    opened = open_records(f"sqlite:///{shutil.copy(migrated, tmp_path / 'records.db')}")
+def records(tmp_path: Path) -> Iterator[RecordsStore]:
+    opened = new_records(tmp_path / "records.db")
+    opened.create_project("other")
     yield opened
     opened.close()
 
@@ -214,6 +203,52 @@ class TestGuard:
         assert used is not None
         assert (used.name, used.until_s) == (rolling.name, None)
 
+    def test_who_polls_gets_what_is_used_up_now(
+        self, guard: BudgetGuard, records: RecordsStore, store: ColumnarStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        records.create_budget(budget("1", period="day", per="user", enforce=True, name="users"))
+        records.create_budget(budget("1", period="rolling", rolling_hours=24, q="tag:x", enforce=True, name="rolling"))
+        records.create_budget(budget("1000", enforce=True, name="left"))
+        records.create_budget(budget("1", name="told only"))
+        users, rolling = guard.closed("default")
+        assert dict(users.spent_usd) == {"ann": Decimal("1.500000000001"), "bob": Decimal("2.25")}
+        assert users.until_s == NOON + 12 * HOUR_S
+        assert (rolling.budget.name, dict(rolling.spent_usd), rolling.until_s) == (
+            "rolling", {"": Decimal("3.250000000001")}, None,
+        )  # fmt: skip
+        assert guard.closed("other") == []
+        # From memory for a while, and beyond the end of a period what it held counts no more.
+        records.create_budget(budget("0.1", period="day", enforce=True, name="new"))
+        assert len(guard.closed("default")) == 2
+        self.monotonic += 3
+        assert [each.budget.name for each in guard.closed("default")] == ["users", "rolling", "new"]
+
+        def away(*_: Any, **__: Any) -> Any:
+            raise StoreUnavailable("away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "select", away)
+            self.monotonic += 3
+            assert len(guard.closed("default")) == 3
+            self.now_s += DAY_S
+            assert [each.budget.name for each in guard.closed("default")] == ["rolling"]
+
+    def test_one_slow_read_holds_up_nobody_else(self, guard: BudgetGuard, records: RecordsStore) -> None:
+        records.create_budget(budget("1", period="day", enforce=True))
+        assert len(guard.closed("default")) == 1
+        asked: list[int] = []
+        read = records.budgets
+
+        def within(*given: Any) -> Any:
+            # Another asks while this one reads: it is answered at once.
+            asked.append(len(guard.closed("default")))
+            return read(*given)
+
+        records.budgets = within  # type: ignore[method-assign]
+        self.monotonic += 3
+        assert len(guard.closed("default")) == 1
+        assert asked == [1]
+
     def test_outages_leave_what_was_known(
         self, guard: BudgetGuard, records: RecordsStore, store: ColumnarStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -240,10 +275,7 @@ class TestGuard:
         assert not guard.watches("default")
         records.create_budget(budget("1", period="day", enforce=True))
         self.monotonic = 100.0
-        deadline_s = time.monotonic() + 10
-        while not guard.watches("default"):
-            assert time.monotonic() < deadline_s
-            time.sleep(0.01)
+        until(lambda: guard.watches("default"))
         assert guard.used_up(Caller("default")) is not None
 
     def test_nobody_is_refused_by_what_is_not_known(

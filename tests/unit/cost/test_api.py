@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from spanhouse_server.show.schemas.budgets import BudgetDetail, BudgetItem, BudgetList
+from spanhouse_server.show.schemas.budgets import BudgetDetail, BudgetItem, BudgetList, BudgetVerdicts
 from spanhouse_server.show.schemas.cost import (
     CostChangeReply,
     GpuPriceList,
@@ -20,6 +21,7 @@ from spanhouse_server.show.schemas.cost import (
 from spanhouse_server.show.schemas.latency import LatencyReply
 from spanhouse_server.show.schemas.slos import SloItem, SloList, SloState
 from spanhouse_server.store.contract import ColumnarStore
+from tests.stored import NS, T0
 from tests.unit.show.conftest import ADMIN, House, locked, store
 
 __all__ = ["locked", "store"]
@@ -64,7 +66,8 @@ def get(house: House, path: str) -> Any:
     ],
 )
 def test_replies_are_what_they_are_said_to_be(house: House, path: str, schema: Any) -> None:
-    schema.model_validate(get(house, path))
+    reply = get(house, path)
+    assert schema.model_validate(reply).model_dump(mode="json") == reply
 
 
 def test_a_range_with_data(house: House) -> None:
@@ -116,6 +119,44 @@ def test_a_budget_of_a_key(house: House) -> None:
     assert made["q"] == f'metadata.key_id:"{house.records.key_ids("default")[key.id]}"'
     theirs, _ = house.records.create_key("other", "app")
     assert house.client.post(f"{API}/budgets", json=BUDGET | {"key": theirs.id}).status_code == 404
+
+
+def test_a_proxy_elsewhere_learns_what_is_used_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = f"{API}/budgets/verdicts"
+    assert BudgetVerdicts.model_validate(house.client.get(asked).json()).items == []
+    hours = (time.time_ns() - T0) // NS // 3600 + 24
+    enforced = {"enforce": True, "period": "rolling", "rolling_hours": min(hours, 8784), "limit_usd": "0.015"}
+    bodies = [
+        enforced | {"name": "users", "per": "user", "q": "session:s* OR -tag:x,y"},
+        enforced | {"name": "all", "limit_usd": "0.02"},
+        enforced | {"name": "enough left", "limit_usd": "0.021"},
+        enforced | {"name": "told only", "enforce": False},
+        enforced | {"name": "off", "enabled": False},
+    ]
+    made = [house.client.post(f"{API}/budgets", json=body).json() for body in bodies]
+    monkeypatch.setattr(house.context.budgets, "_refresh_s", 0.0)
+    reply = BudgetVerdicts.model_validate(house.client.get(asked).json())
+    users, everything = reply.items
+    assert (users.id, users.resets_at, users.limit_usd, reply.truncated) == (made[0]["id"], None, "0.015", False)
+    assert [(each.value, each.used_usd) for each in users.closed] == [("ann", "0.02")]
+    assert users.per is not None
+    assert (users.per.field, users.per.key) == ("user", "")
+    tags = {"field": "tag", "key": "", "test": "is", "values": ["x", "y"]}
+    sessions = {"field": "session", "key": "", "test": "like", "values": [["s", ""]]}
+    assert users.condition == {"any": [sessions, {"not": tags}]}
+    assert (everything.condition, everything.per, everything.closed[0].value) == (None, None, "")
+    assert house.client.get(f"{asked}?project=other").json()["items"] == []
+    for each in made:
+        house.client.delete(f"{API}/budgets/{each['id']}")
+    assert house.client.get(asked).json()["items"] == []
+
+
+def test_a_projects_own_key_is_enough_to_ask_what_is_used_up(locked: House) -> None:
+    _, secret = locked.records.create_key("default", "proxy")
+    asked = f"{API}/budgets/verdicts"
+    assert locked.client.get(asked).status_code == 401
+    assert locked.client.get(asked, headers={"x-api-key": secret}).json()["items"] == []
+    assert locked.client.get(f"{asked}?project=other", headers={"x-api-key": secret}).status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from spanhouse_server.query.cost.spend import spend
 from spanhouse_server.query.cost.whatif import what_if
 from spanhouse_server.query.page import encode_cursor
 from spanhouse_server.query.times import Window
+from spanhouse_server.show.schemas.cost import MeasuredGpus
 from spanhouse_server.store.contract import ColumnarStore
-from tests.stored import NS, T0, Keeper, columnar
+from tests.stored import NS, T0, Keeper, columnar, point
 from tests.unit.cost.traffic import MODELS, OWN, calls, total
 
 CALLS = calls(1500, 7)
@@ -148,6 +149,19 @@ def test_own_gpus_beside_an_api(store: ColumnarStore, monkeypatch: pytest.Monkey
     assert row["input_tokens"] + row["output_tokens"] == tokens > 0
     assert Decimal(row["usd_per_mtok"]) == round(Decimal(10) * 1_000_000 / tokens, 12)
     assert row["models"][0]["requests"] == len(served)
+    assert row["measured"] is None
+    # One of the four was up for half an hour, and did nothing for half of that.
+    use = [
+        point("hw.gpu.utilization", 3600 + minute * 60, value=0.5 if minute < 15 else 0.0,
+              attributes={"hw.id": "GPU-1", "hw.name": "NVIDIA H200"})
+        for minute in range(30)
+    ]  # fmt: skip
+    Keeper(store).points(use)
+    seen = self_hosted(store, "default", CostQuery(Window(T0, T0 + 9000 * NS)), [price])["items"][0]["measured"]
+    MeasuredGpus.model_validate(seen)
+    assert (seen["gpus"], seen["gpu_hours"], seen["idle_gpu_hours"], seen["utilization"]) == (1, 0.5, 0.25, 0.25)
+    assert (seen["cost_usd"], seen["idle_usd"]) == ("1.25", "0.625")
+    assert Decimal(seen["usd_per_mtok"]) == round(Decimal("1.25") * 1_000_000 / tokens, 12)
     before = self_hosted(store, "default", CostQuery(Window(T0 - 10 * NS, T0)), [price], ["gpt-4o-mini"])["items"][0]
     assert (before["gpu_hours"], before["usd_per_mtok"], before["models"]) == (0.0, None, [])
 

@@ -8,7 +8,8 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from spanhouse_server.clock import MAX_TIME_NS, NS_PER_S
 from spanhouse_server.decode import check, decode
-from spanhouse_server.model.raw import RawEvent, RawLink, RawLog, RawMetricPoint, RawSpan, Scope
+from spanhouse_server.decode.metrics import MAX_EXEMPLARS
+from spanhouse_server.model.raw import Exemplar, RawEvent, RawLink, RawLog, RawMetricPoint, RawSpan, Scope
 from tests.otlp import attributes
 from tests.unit.decode import samples
 from tests.unit.decode.samples import (
@@ -196,11 +197,12 @@ def test_every_metric_type_arrives() -> None:
         fields = {"description": "", "monotonic": False, **shared, **rest}
         return RawMetricPoint(name=name, unit=unit, type=kind, temporality=temporality, **fields)
 
+    example = Exemplar(1, 2.0, TRACE_ID.hex(), SPAN_ID.hex(), {"f": 1})
     assert points == [
         point("hw.gpu.utilization", "1", "gauge", description="busy", value=0.5),
         point("hw.gpu.utilization", "1", "gauge", description="busy", value=-7.0),
         point("hw.gpu.utilization", "1", "gauge", description="busy"),
-        point("tokens", "{token}", "sum", "cumulative", monotonic=True, value=12.0),
+        point("tokens", "{token}", "sum", "cumulative", monotonic=True, value=12.0, exemplars=[example]),
         point(
             "duration", "s", "histogram", "delta",
             count=6, sum=3.5, min=0.1, max=2.0, explicit_bounds=[0.5, 1.0], bucket_counts=[1, 2, 3],
@@ -231,3 +233,22 @@ def test_numbers_json_does_not_know_are_left_out_of_points() -> None:
     message.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points[0].as_double = float("nan")
     point = decode("metrics", message, RECEIVED_NS).points[0]
     assert point.value is None
+
+
+def test_exemplars_that_cannot_be_kept_are_left_out_or_lose_their_ids() -> None:
+    request = metrics()
+    [_, tokens, duration, *_] = request.resource_metrics[0].scope_metrics[0].metrics
+    given = duration.histogram.data_points[0].exemplars
+    given.add(as_double=float("nan"), time_unix_nano=5, trace_id=TRACE_ID, span_id=SPAN_ID)
+    given.add(time_unix_nano=6, trace_id=TRACE_ID, span_id=SPAN_ID)
+    given.add(as_int=3, time_unix_nano=2**64 - 1, trace_id=TRACE_ID, span_id=SPAN_ID[:4])
+    given.add(as_double=1.5, trace_id=bytes(16), span_id=bytes(8))
+    found = {point.name: point.exemplars for point in decode("metrics", request, RECEIVED_NS).points}
+    assert found["duration"] == [Exemplar(END_NS, 1.5, "", "", {}), Exemplar(END_NS, 3.0, "", "", {})]
+    del tokens.sum.data_points[0].exemplars[:]
+    for at in range(1, 2 * MAX_EXEMPLARS + 1):
+        tokens.sum.data_points[0].exemplars.add(as_int=at, time_unix_nano=at)
+    newest = next(point for point in decode("metrics", request, RECEIVED_NS).points if point.name == "tokens").exemplars
+    assert [example.value for example in newest] == [
+        float(at) for at in range(MAX_EXEMPLARS + 1, 2 * MAX_EXEMPLARS + 1)
+    ]

@@ -20,9 +20,10 @@ from spanhouse_server.errors import ConfigError, NotFound, StoreUnavailable
 from spanhouse_server.ops.metrics import Metrics
 from spanhouse_server.store import rows
 from spanhouse_server.store.contract import ColumnarStore, RecordsStore
-from spanhouse_server.store.records import open_records
 from tests.contract.samples import index_row, make_span
 from tests.stored import NS, T0, columnar
+from tests.templates import new_records
+from tests.waiting import until
 
 MINUTE_NS = 60 * NS
 COUNT = iter(range(1, 1_000_000))
@@ -36,8 +37,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnarStore]:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[RecordsStore]:
-    opened = open_records(f"sqlite:///{tmp_path}/records.db")
-    opened.migrate()
+    opened = new_records(tmp_path / "records.db")
     yield opened
     opened.close()
 
@@ -100,6 +100,7 @@ def test_neighbours_come_as_one_window_up_to_an_hour_and_projects_apart():
         ("a", 0, 60), ("a", 60, 70), ("a", 85, 86), ("a", 97, 98), ("b", 0, 1),
     ]  # fmt: skip
     assert len(together([Step("a", 1), Step("a", 2)], 3600)) == 2
+    assert [len(together([Step("a", 0), Step("a", n)], 60)) for n in (1, windows.GAP, windows.GAP + 1)] == [1, 1, 2]
 
 
 def test_what_settles_is_derived_once_and_again_when_it_settles_anew(empty, records):
@@ -217,6 +218,14 @@ def test_a_window_that_fails_does_not_keep_the_others_from_being_derived(empty, 
     assert records.leases()[0].position_ns == clock.ns
 
 
+def test_what_settled_since_begins_with_the_slot_of_the_stamp(empty):
+    first_ns = T0 // windows.SLOT_NS * windows.SLOT_NS
+    put(empty, first_ns - 1, 1)
+    put(empty, first_ns, 2)
+    [page] = windows.settled_since(empty, first_ns + 5, 60)
+    assert [each.step.number - T0 // MINUTE_NS for each in page] == [2]
+
+
 def test_very_much_at_once_is_read_page_by_page(empty, records, monkeypatch):
     monkeypatch.setattr(windows, "PAGE", 3)
     monkeypatch.setattr(passes, "MAX_SEEN", 5)
@@ -230,13 +239,6 @@ def test_very_much_at_once_is_read_page_by_page(empty, records, monkeypatch):
     assert [len(page) for page in pages[:-1]] == [3] * 16
     runner.once("minutes")
     assert {(p, m) for p, m, _ in worker.taken()} == {(f"p{n}", m) for n in (0, 1) for m in range(0, 1000, 100)}
-
-
-def wait_for(done: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class Ticker:
@@ -258,12 +260,12 @@ def test_slow_and_failing_ones_hold_up_nobody_and_are_shown(empty, records):
     def refuse() -> None:
         raise StoreUnavailable("the store is away")
 
-    slow, broken, fine = Ticker("slow", lambda: release.wait(30)), Ticker("broken", refuse), Ticker("fine")
+    slow, broken, fine = Ticker("slow", lambda: release.wait(120)), Ticker("broken", refuse), Ticker("fine")
     metrics = Metrics("test")
     runner = Runner(empty, records, metrics, ticks=[slow, broken, fine])
     runner.start()
     try:
-        wait_for(lambda: fine.runs > 5 and broken.runs > 1 and slow.runs == 1)
+        until(lambda: fine.runs > 5 and broken.runs > 1 and slow.runs == 1)
         states = {state.name: state for state in runner.states()}
         assert (states["broken"].state, states["broken"].last_error) == ("failing", "the store is away")
         assert states["fine"].state == "running"
@@ -295,16 +297,16 @@ def test_of_two_servers_one_works_and_the_other_takes_over(empty, records):
 
         return run
 
-    runners = [Runner(empty, records, ticks=[Ticker("one", work(who))], ttl_s=0.6) for who in "ab"]
+    runners = [Runner(empty, records, ticks=[Ticker("one", work(who))], ttl_s=3) for who in "ab"]
     for runner in runners:
         runner.start()
     try:
-        wait_for(lambda: len(ran) > 20)
+        until(lambda: len(ran) > 20)
         first = ran[0]
         assert set(ran) == {first}
         assert {runner.states()[0].state for runner in runners} == {"running", "standby"}
         runners["ab".index(first)].stop()
-        wait_for(lambda: set(ran) == {"a", "b"})
+        until(lambda: set(ran) == {"a", "b"})
     finally:
         for runner in runners:
             runner.stop()

@@ -20,11 +20,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnarStore]:
         yield opened
 
 
-def put(store: ColumnarStore, project: str, trace_id: str, span_ids: list[str]) -> None:
-    spans = [make_span(trace_id, span_id, attributes={"gen_ai.operation.name": "chat"}) for span_id in span_ids]
+def put(store: ColumnarStore, project: str, trace_id: str, span_ids: list[str], said: str = "hi") -> None:
+    attributes = {"gen_ai.operation.name": "chat"}
+    spans = [make_span(trace_id, span_id, name=f"span {said}", attributes=attributes) for span_id in span_ids]
     store.insert("spans", lines(span_row(project, T0, 0, span) for span in spans))
     logs = [
-        RawLog(T0, T0, 9, "INFO", "gen_ai.user.message", {"content": "hi"}, {}, {}, Scope("s"), trace_id, span_id)
+        RawLog(T0, T0, 9, "INFO", "gen_ai.user.message", {"content": said}, {}, {}, Scope("s"), trace_id, span_id)
         for span_id in span_ids
     ]
     store.insert("logs", lines(log_row(project, T0 + 5, 0, log, is_genai=True) for log in logs))
@@ -46,6 +47,16 @@ def test_only_touched_spans_are_read_again(store: ColumnarStore) -> None:
     assert join_logs(store, touched) == {("some", TRACE), ("some", OTHER)}
     assert joined(store, "some") == {(TRACE, "a" * 16), (OTHER, "c" * 16)}
     assert joined(store, "another") == set()
+
+
+def test_what_another_project_has_under_the_same_ids_is_not_taken(store: ColumnarStore) -> None:
+    put(store, "mine", TRACE, ["e" * 16])
+    put(store, "theirs", TRACE, ["e" * 16], said="secret")
+    assert join_logs(store, [("mine", TRACE, "e" * 16)]) == {("mine", TRACE)}
+    found = store.select("SELECT name, input_messages FROM spans WHERE project_id = 'mine'")  # every version
+    assert {row["name"] for row in found} == {"span hi"}
+    assert any("hi" in str(row["input_messages"]) for row in found)
+    assert not any("secret" in str(row["input_messages"]) for row in found)
 
 
 def test_nothing_to_join(store: ColumnarStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from spanhouse_server.normalise import MAPPER_VERSION, normalise
@@ -178,3 +179,35 @@ def test_what_the_proxy_cut_is_marked() -> None:
     scope = "spanhouse-collector"
     assert normalise(raw_span({"spanhouse.proxy.truncated": ["request"]}, scope=scope)).truncated
     assert not normalise(raw_span({"spanhouse.proxy.truncated": []}, scope=scope)).truncated
+
+
+@pytest.mark.parametrize(
+    ("said", "folded"),
+    [
+        ("end_turn", "stop"),
+        ("STOP", "stop"),
+        ("COMPLETE", "stop"),
+        ("eos_token", "stop"),
+        ("FinishReason.MAX_TOKENS", "length"),
+        ("FINISH_REASON_MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("tool-calls", "tool_call"),
+        ("tool_use", "tool_call"),
+        ("function_call", "tool_call"),
+        ("content-filter", "content_filter"),
+        ("PROHIBITED_CONTENT", "content_filter"),
+        ("refusal", "content_filter"),
+        ("MALFORMED_FUNCTION_CALL", "error"),
+        ("Pause_Turn", "pause_turn"),
+        ("abort", "abort"),
+    ],
+)
+def test_reasons_to_stop_are_folded_in_every_place(said: str, folded: str) -> None:
+    output = orjson.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "x"}], "finish_reason": said}])
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.output.messages": output.decode()}
+    raw = raw_span(attributes | {"gen_ai.response.finish_reasons": [said]})
+    for span in (normalise(raw), normalise(raw_span(attributes))):
+        assert (span.finish_reasons, span.output_messages[0]["finish_reason"]) == ([folded], folded)
+    assert raw.attributes["gen_ai.response.finish_reasons"] == [said]
+    inference = raw_span({"openinference.span.kind": "LLM", "llm.finish_reason": said})
+    assert normalise(inference).finish_reasons == [folded]

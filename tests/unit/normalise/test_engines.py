@@ -104,3 +104,8 @@ def test_triton() -> None:
 def test_durations_as_rust_shows_them(text: Any, seconds: float | None) -> None:
     found = duration_s(text)
     assert found == pytest.approx(seconds) if seconds is not None else found is None
+
+
+def test_why_sglang_stopped() -> None:
+    attributes = {"gen_ai.latency.e2e": 1.0, "gen_ai.response.finish_reasons": '["length"]'}
+    assert normalise(raw_span(attributes, scope="sglang server")).finish_reasons == ["length"]

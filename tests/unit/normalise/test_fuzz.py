@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import orjson
@@ -213,42 +214,56 @@ VALUES = st.recursive(
 ANY_VALUE = VALUES | VALUES.map(lambda value: orjson.dumps(value).decode()) | VALUES.map(
     lambda value: orjson.dumps(value).decode()[:-2]
 )  # fmt: skip
-ATTRIBUTES = st.dictionaries(KEYS | st.text(max_size=10), ANY_VALUE, max_size=12)
-EVENTS = st.builds(
-    RawEvent,
-    name=st.sampled_from([*LOG_EVENTS, *TTFT_EVENTS, "exception", "x"]),
-    time_ns=st.integers(0, 2**63),
-    attributes=ATTRIBUTES,
-)
-LOGS = st.builds(
-    RawLog,
-    time_ns=st.integers(0, 9),
-    observed_ns=st.integers(0, 9),
-    severity_number=st.just(9),
-    severity_text=st.just(""),
-    event_name=st.sampled_from([*LOG_EVENTS, "", "x"]),
-    body=ANY_VALUE,
-    attributes=ATTRIBUTES,
-    resource=ATTRIBUTES,
-    scope=st.builds(Scope),
-)
-SPANS = st.builds(
-    RawSpan,
-    trace_id=st.just("1" * 32),
-    span_id=st.just("1" * 16),
-    parent_span_id=st.just(""),
-    name=st.text(max_size=12) | WORDS,
-    kind=st.sampled_from(["internal", "server"]),
-    start_ns=st.integers(0, 2**62),
-    end_ns=st.integers(0, 2**62),
-    status_code=st.sampled_from(["unset", "ok", "error"]),
-    status_message=st.text(max_size=12),
-    attributes=ATTRIBUTES,
-    events=st.lists(EVENTS, max_size=3),
-    links=st.just([]),
-    resource=ATTRIBUTES,
-    scope=st.builds(Scope, name=st.sampled_from(SCOPES)),
-)
+#: Keys with the positions of their values among those drawn for the whole example: values are what costs time.
+POSITIONS = st.dictionaries(KEYS | st.text(max_size=10), st.integers(0, 9), max_size=12)
+EVENTS = st.tuples(st.sampled_from([*LOG_EVENTS, *TTFT_EVENTS, "exception", "x"]), st.integers(0, 2**63), POSITIONS)
+LOGS = st.tuples(st.sampled_from([*LOG_EVENTS, "", "x"]), st.integers(0, 9), POSITIONS)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> tuple[RawSpan, list[RawLog]]:
+    """Draw a span and log records of it, whose attributes and bodies are any of a few values of any type."""
+    values = draw(st.lists(ANY_VALUE, min_size=10, max_size=10))
+
+    def filled(positions: dict[str, int]) -> dict[str, Any]:
+        return {key: deepcopy(values[position]) for key, position in positions.items()}
+
+    span = RawSpan(
+        trace_id="1" * 32,
+        span_id="1" * 16,
+        parent_span_id="",
+        name=draw(st.text(max_size=12) | WORDS),
+        kind=draw(st.sampled_from(["internal", "server"])),
+        start_ns=draw(st.integers(0, 2**62)),
+        end_ns=draw(st.integers(0, 2**62)),
+        status_code=draw(st.sampled_from(["unset", "ok", "error"])),
+        status_message="",
+        attributes=filled(draw(POSITIONS)),
+        events=[
+            RawEvent(name=name, time_ns=time_ns, attributes=filled(positions))
+            for name, time_ns, positions in draw(st.lists(EVENTS, max_size=3))
+        ],
+        links=[],
+        resource=filled(draw(POSITIONS)),
+        scope=Scope(draw(st.sampled_from(SCOPES))),
+    )
+    logs = [
+        RawLog(
+            time_ns=position,
+            observed_ns=9 - position,
+            severity_number=9,
+            severity_text="",
+            event_name=name,
+            body=deepcopy(values[position]),
+            attributes=filled(positions),
+            resource={},
+            scope=Scope(),
+        )
+        for name, position, positions in draw(st.lists(LOGS, max_size=2))
+    ]
+    return span, logs
+
+
 TEXT_FIELDS = [
     "category",
     "operation",
@@ -299,8 +314,9 @@ def numbers_in(value: Any) -> set[float]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(SPANS, st.lists(LOGS, max_size=2))
-def test_any_types(raw: RawSpan, logs: list[RawLog]) -> None:
+@given(records())
+def test_any_types(drawn: tuple[RawSpan, list[RawLog]]) -> None:
+    raw, logs = drawn
     before = repr(raw)
     span = normalise(raw, logs)
     assert repr(raw) == before
@@ -311,6 +327,7 @@ def test_any_types(raw: RawSpan, logs: list[RawLog]) -> None:
     for name in MESSAGE_FIELDS:
         for message in getattr(span, name):
             assert type(message["role"]) is str
+            assert type(message.get("finish_reason", "")) is str
             assert all(type(part["type"]) is str for part in message["parts"])
     assert all(type(part["type"]) is str for part in span.system_instructions)
     assert all(type(key) is str and type(value) is str for key, value in span.metadata.items())

@@ -74,7 +74,7 @@ def test_version_2_messages_and_time() -> None:
     }
     assert span.input_messages[2]["parts"][0] == {"type": "tool_call_response", "id": "c1", "response": "seen"}
     assert (span.usage.input_tokens, span.usage.cache_read_tokens, span.usage.basis) == (10, 7, "exclusive")
-    assert (span.ttft_ns, span.finish_reasons, span.parameters) == (250_000_000, ["end_turn"], {"temperature": 0.5})
+    assert (span.ttft_ns, span.finish_reasons, span.parameters) == (250_000_000, ["stop"], {"temperature": 0.5})
 
 
 def test_generator_of_plain_text() -> None:

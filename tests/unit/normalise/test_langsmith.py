@@ -81,7 +81,7 @@ def test_langchain_generations() -> None:
     generation = {"text": "Ho", "generation_info": {"finish_reason": "tool_calls"}, "message": message}
     span = run("llm", {"messages": [[human]]}, {"generations": [[generation]]})
     assert (span.input_preview, span.output_preview) == ("Hi", "Ho look(a=1)")
-    assert (span.response_id, span.response_model, span.finish_reasons) == ("r", "m-1", ["tool_calls"])
+    assert (span.response_id, span.response_model, span.finish_reasons) == ("r", "m-1", ["tool_call"])
 
 
 def test_functions() -> None:

@@ -136,3 +136,20 @@ def test_raw_request_of_a_stream() -> None:
     attributes = {"llm.anthropic.messages": "[{'role': 'user', 'content': 'Hi'}]", "llm.anthropic.model": "claude"}
     span = normalise(raw_span(attributes, name="raw_gen_ai_request", scope="litellm"))
     assert (span.category, span.input_preview, span.output_messages) == ("other", "Hi", [])
+
+
+def test_the_gateway_answers_in_its_own_name() -> None:
+    """As the proxy does: the alias as the model that answered, and its own request among the caller's metadata."""
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "gpt-4o-mini",
+        "gen_ai.response.model": "small",
+        "litellm.model_group": "small",
+        "metadata.user_api_key_user_id": "default_user_id",
+        "metadata.requester_metadata": "{'headers': {'host': 'x'}, 'trace_id': 'y', 'team': 'blue'}",
+    }
+    span = normalise(raw_span(attributes, scope="litellm"))
+    assert (span.request_model, span.response_model, span.user_id) == ("gpt-4o-mini", "", "")
+    assert span.metadata == {"litellm.model_group": "small", "team": "blue"}
+    routed = normalise(raw_span(attributes | {"gen_ai.response.model": "gpt-4o-mini-2024-07-18"}, scope="litellm"))
+    assert routed.response_model == "gpt-4o-mini-2024-07-18"

@@ -88,7 +88,7 @@ def test_anthropic_answer_and_named_provider() -> None:
     )
     assert (span.provider, span.system_instructions) == ("aws.bedrock", [{"type": "text", "content": "Be kind."}])
     assert [part["type"] for part in span.output_messages[0]["parts"]] == ["reasoning", "text"]
-    assert (span.usage.input_tokens, span.usage.basis, span.finish_reasons) == (11, "exclusive", ["end_turn"])
+    assert (span.usage.input_tokens, span.usage.basis, span.finish_reasons) == (11, "exclusive", ["stop"])
     assert mlflow_span("LLM", message__format="langchain").provider == ""
 
 

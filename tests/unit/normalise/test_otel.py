@@ -129,7 +129,7 @@ def test_one_span_event_per_message() -> None:
     ]  # fmt: skip
     span = normalise(raw_span({"gen_ai.operation.name": "chat"}, events=events))
     assert span.input_messages == CONVERSATION[1:]
-    assert (span.output_preview, span.finish_reasons) == ("Done.", ["end_turn"])
+    assert (span.output_preview, span.finish_reasons) == ("Done.", ["stop"])
 
 
 def test_azure_span_events_carry_json_content() -> None:

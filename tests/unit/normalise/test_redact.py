@@ -44,6 +44,11 @@ SECRETS = [
         "metadata.user_api_key",
         "access_token",
         "proxy-authorization",
+        *("www-authenticate", "cookies", "passwd", "passphrase", "secret", "secret_key", "private_key", "token"),
+        *("refresh_token", "auth_token", "id_token", "session_token", "security_token", "bearer_token", "api_token"),
+        *("access_key", "access_key_id", "credential", "credentials", "x-amz-security-token"),
+        *("app_authorization", "app_password", "app_secret", "app_secret_key", "app_private_key", "app_access_token"),
+        *("app_refresh_token", "app_auth_token", "app_session_token", "app_api_token", "app_cookie"),
     ],
 )
 def test_secret_by_key(key: str) -> None:

@@ -26,7 +26,7 @@ def test_choice(scope: str, dialect: str) -> None:
 @pytest.mark.parametrize(
     ("reason", "reasons"),
     [
-        ("FinishReason.TOOL_CALLS", ["tool_calls"]),
+        ("FinishReason.TOOL_CALLS", ["tool_call"]),
         ("FinishReason.STOP,FinishReason.LENGTH", ["stop", "length"]),
         ("stop", ["stop"]),
     ],

@@ -85,4 +85,4 @@ def test_chat_model_with_text_counts() -> None:
         )
     )
     assert (span.category, span.usage.input_tokens, span.usage.output_tokens) == ("llm", 12, 3)
-    assert span.finish_reasons == ["STOP"]
+    assert span.finish_reasons == ["stop"]

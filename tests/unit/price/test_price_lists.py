@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spanhouse_server.model.raw import RawSpan, Scope
 from spanhouse_server.model.span import Span, Usage
-from spanhouse_server.price import QUANTUM_USD, catalogue, price
+from spanhouse_server.price import LIMIT_USD, QUANTUM_USD, catalogue, price
 from spanhouse_server.price.tariff import Period, Rate, Rates, Tariff
 
 MODELS = [
@@ -56,6 +56,8 @@ def test_agrees_with_the_library_wherever_everything_has_a_price(pick, second, t
         datetime.fromtimestamp(second, UTC),
     )
     assert got.total_usd == got.input_usd + got.output_usd
+    if written and "claude" in name and expected.model_price.cache_write_mtok is None:
+        return  # the vendor's factor is taken, where the library takes the price of input
     assert abs(got.total_usd - expected.total_price) <= QUANTUM_USD
 
 
@@ -92,7 +94,19 @@ def test_price_list_is_loaded_only_when_needed():
         "import sys; from spanhouse_server import price; from spanhouse_server.model.span import Span;"
         "assert 'genai_prices' not in sys.modules, 'loaded at import'"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+    env = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_the_money_columns_cannot_hold_is_no_price(monkeypatch):
+    dollar = Rate(Decimal(1_000_000))  # per million tokens
+    tariff = Tariff((Period(Rates(input=dollar, cache_read=dollar, output=dollar)),))
+    monkeypatch.setattr("spanhouse_server.price.find_tariff", lambda *_: (tariff, ""))
+    most = price(span("openai", "m", Usage(500_000, 499_999)))
+    assert (most.total_usd, most.status) == (LIMIT_USD - 1, "priced")
+    more = price(span("openai", "m", Usage(500_000, 500_000)))
+    assert (more.total_usd, more.status, more.reason) == (None, "unpriced", "no_price_for: implausible usage")
 
 
 def test_rounding_is_half_even_and_only_at_the_end(monkeypatch):

@@ -20,7 +20,7 @@ from spanhouse_server.receive import Receiver, http_routes, start_grpc
 from spanhouse_server.spool import SqliteSpool
 from spanhouse_server.spool.contract import SpoolEntry
 from spanhouse_server.store.access import Access
-from spanhouse_server.store.records import open_records
+from tests.templates import new_records
 
 
 @dataclass
@@ -78,8 +78,7 @@ def serving(folder: Path, **values: Any) -> Iterator[ReceivingEnd]:
         min_free_bytes=0,
         fsync=settings.fsync,
     )
-    records = open_records(f"sqlite:///{folder / 'records.db'}")
-    records.migrate()
+    records = new_records(folder / "records.db")
     receiver = Receiver(spool, Access(settings, records), settings)
     started = threading.Event()
     found: dict[str, Any] = {}
@@ -101,12 +100,12 @@ def serving(folder: Path, **values: Any) -> Iterator[ReceivingEnd]:
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         thread = threading.Thread(target=lambda: runner.run(run()))
         thread.start()
-        assert started.wait(20)
+        assert started.wait(60)
         try:
             yield ReceivingEnd(*found["ports"], spool, records, receiver, found["loop"])
         finally:
             found["server"].should_exit = True
-            thread.join(20)
+            thread.join(60)
             receiver.close()
             spool.close()
             records.close()

@@ -10,6 +10,7 @@ import pytest
 
 from spanhouse_server.errors import BodyTooLarge, UndecodableBody, UnsupportedMediaType
 from spanhouse_server.receive.decompress import ZSTD_WINDOW_LOG_MAX, Unpacking, zstd
+from tests.unit.receive.bombs import zstd_zeros
 
 TEXT = b"".join(b"%d bottles of beer on the wall; " % count for count in range(20_000))
 LIMIT = 20 * 1024 * 1024
@@ -149,10 +150,9 @@ else:
 
 def bomb(kind: str) -> bytes:
     """Return 10 GiB of zeros, packed."""
-    zeros = bytes(64 << 20)
     if kind == "zstd":
-        packer = zstd.ZstdCompressor()
-        return b"".join(packer.compress(zeros) for _ in range(160)) + packer.flush()
+        return zstd_zeros(10 << 30)
+    zeros = bytes(64 << 20)
     raw = zlib.compressobj(1, wbits=-15)
     # After a full flush nothing refers back, so the same packed bytes may be repeated.
     piece = raw.compress(zeros) + raw.flush(zlib.Z_FULL_FLUSH)

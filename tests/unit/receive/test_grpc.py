@@ -174,8 +174,9 @@ def test_a_graceful_stop_finishes_what_has_begun(end):
             await began.wait()
             stopping = asyncio.create_task(server.stop(5))
             await asyncio.sleep(0.05)
+            assert not stopping.done()
             release.set()
-            await call
+            assert (await call).partial_success.rejected_spans == 0
             await stopping
 
     asyncio.run(run())

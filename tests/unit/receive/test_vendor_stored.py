@@ -36,6 +36,18 @@ class Kept:
         self.end = end
         self.store = store
         self._pipeline = Pipeline(end.spool, store, Workshop(0), dict, Metrics(), Health())
+        self._before = self._counters()
+
+    def _counters(self) -> tuple[int, int, int, int]:
+        stats = self.end.spool.stats()
+        return stats.received_spans, stats.stored_spans, stats.duplicate_spans, stats.received_logs
+
+    def counted(self) -> tuple[int, int, int, int]:
+        """Return by how much the counters rose: spans received, stored and repeated, logs received."""
+        received, stored, repeated, logs = (
+            now - then for now, then in zip(self._counters(), self._before, strict=True)
+        )
+        return received, stored, repeated, logs
 
     def drain(self) -> None:
         """Store what waits, as the draining thread would."""
@@ -107,6 +119,7 @@ def test_langfuse_2(kept: Kept) -> None:
     on_answer = scores_of(kept.store, "default", trace_id=trace_id, span_id=once["answer"]["span_id"])
     assert [(score["name"], score["value"], score["explanation"]) for score in on_answer] == [("helpful", 0.9, "good")]
 
+    assert kept.counted() == (5, 5, 0, 0)
     before = kept.store.select("SELECT count() AS n, sum(cityHash64(score_id)) AS h FROM scores FINAL")
     replay(kept.end, RECORDED["langfuse-2-ingestion"])
     kept.drain()
@@ -115,6 +128,7 @@ def test_langfuse_2(kept: Kept) -> None:
         name: span["attributes"] for name, span in once.items()
     }
     assert kept.store.select("SELECT count() AS n, sum(cityHash64(score_id)) AS h FROM scores FINAL") == before
+    assert kept.counted() == (5, 5, 0, 0)
 
 
 def event(kind: str, at: int, **body: Any) -> Row:
@@ -141,6 +155,7 @@ def test_updates_merge_whatever_came_first(kept: Kept, order: tuple[int, ...]) -
     assert spans["call"]["duration_ms"] == 8000.0
     assert spans["root"]["duration_ms"] == 9000.0
     assert trace_of(kept.store, trace)["span_count"] == 2
+    assert kept.counted() == (2, 2, 0, 0)
 
 
 def test_a_crash_before_the_spool_forgets_changes_nothing(kept: Kept) -> None:
@@ -154,10 +169,11 @@ def test_a_crash_before_the_spool_forgets_changes_nothing(kept: Kept) -> None:
     def state() -> list[Any]:
         return [kept.store.select(f"SELECT * FROM {table} FINAL ORDER BY ALL") for table in tables]  # noqa: S608
 
-    pipeline._insert(pipeline._submit(entries).result())
+    first = pipeline._insert(pipeline._submit(entries).result())
     once = state()
-    pipeline._insert(pipeline._submit(entries).result())
+    again = pipeline._insert(pipeline._submit(entries).result())
     assert state() == once
+    assert (first.assembled_spans, again.assembled_spans) == (2, 2)  # only one of the two is acknowledged
 
 
 def test_secrets_in_langfuse_bodies_are_not_stored(kept: Kept) -> None:

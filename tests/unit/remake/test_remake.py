@@ -21,9 +21,9 @@ from spanhouse_server.remake import Remake, Totals, run
 from spanhouse_server.store import rows
 from spanhouse_server.store.contract import ColumnarStore, RecordsStore
 from spanhouse_server.store.own_prices import book_of
-from spanhouse_server.store.records import open_records
 from tests.golden.case import records as recorded
 from tests.stored import NS, T0, columnar
+from tests.templates import new_records
 from tests.unit.normalise.make import raw_span
 
 STAMPS = MonotonicStamps()
@@ -38,8 +38,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnarStore]:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[RecordsStore]:
-    opened = open_records(f"sqlite:///{tmp_path}/records.db")
-    opened.migrate()
+    opened = new_records(tmp_path / "records.db")
     yield opened
     opened.close()
 

@@ -73,7 +73,7 @@ class Capture:
         assert len(found) == 1, f"{len(found)} spans named {name!r} among {[s.name for s in self.spans]}"
         return found[0]
 
-    def wait(self, condition, timeout_s: float = 10.0) -> None:
+    def wait(self, condition, timeout_s: float = 60.0) -> None:
         """Wait until ``condition()`` holds, or fail."""
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -112,7 +112,7 @@ class CaptureServer:
                 body = gzip.decompress(raw) if self.headers.get("content-encoding") == "gzip" else raw
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 capture.requests.append((time.monotonic(), self.path, headers, len(raw), len(body)))
-                capture.hold.wait(30)
+                capture.hold.wait(300)
                 status, extra = capture.answers.pop(0) if capture.answers else (200, {})
                 if len(body) > capture.max_body_bytes:
                     status, extra = 413, {}

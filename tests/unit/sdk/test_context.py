@@ -28,7 +28,7 @@ def test_set_calls_reach_this_and_following_spans_of_the_trace(recorded):
 
     handle()
     tool()
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     inside, after = [span for span in recorded.spans if span.name == "execute_tool tool"]
     for span in (recorded.span("handle"), inside):
         assert span.attributes["session.id"] == span.attributes["gen_ai.conversation.id"] == "s-1"
@@ -52,7 +52,7 @@ def test_context_block_reaches_foreign_spans_and_ends(recorded):
             pass
     with tracer.start_as_current_span("outside"):
         pass
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     foreign = recorded.span("foreign").attributes
     assert (foreign["session.id"], foreign["user.id"], foreign["spanhouse.tags"]) == ("s-2", "u-2", ["a"])
     assert (foreign["spanhouse.metadata.k"], foreign["gen_ai.prompt.name"]) == (1, "p")
@@ -73,7 +73,7 @@ async def test_tasks_inherit_and_do_not_disturb_each_other(recorded):
         await asyncio.gather(*(asyncio.create_task(look_up(user)) for _ in range(3)))
 
     await asyncio.gather(*(handle(f"u-{number}") for number in range(5)))
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     roots = {span.trace_id: span for span in recorded.spans if span.name == "handle"}
     tools = [span for span in recorded.spans if span.name == "execute_tool look_up"]
     assert len(roots) == 5
@@ -98,7 +98,7 @@ def test_threads_need_a_copied_context_as_in_opentelemetry(recorded):
             thread.join()
 
     handle()
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     steps = {span.json("spanhouse.input")["name"]: span for span in recorded.spans if span.name == "step"}
     assert steps["alone"].parent_id == ""
     assert steps["carried"].parent_id == recorded.span("handle").span_id
@@ -116,7 +116,7 @@ def test_a_generator_keeps_what_its_body_set_and_tells_nobody(recorded):
         for _ in stream():
             with spanhouse.span("between"):
                 pass
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     assert recorded.span("later").attributes["session.id"] == "from-body"
     assert all("session.id" not in span.attributes for span in recorded.spans if span.name == "between")
 
@@ -138,7 +138,7 @@ def test_sampling_decides_once_per_trace(server):
 
     for _ in range(200):
         handle()
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     traces = {span.trace_id for span in server.spans}
     assert 60 < len(traces) < 140
     assert len(server.spans) == 4 * len(traces)
@@ -169,7 +169,7 @@ def test_nothing_is_recorded_at_rate_zero_and_the_work_is_done(server):
 
     trace_id = handle()
     list(generator())
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     assert server.spans == []
     assert seen[0].trace_id == trace_id
     assert not any(context.trace_flags.sampled for context in seen)

@@ -45,7 +45,7 @@ def record_everything():
             )
         )
     spanhouse.score("helpful", 1, explanation="my secret", trace_id="0" * 31 + "1")
-    assert spanhouse.flush(5)
+    assert spanhouse.flush(60)
 
 
 @spanhouse.task
@@ -107,7 +107,7 @@ def test_a_mask_may_return_anything(server, result):
     spanhouse.init(server.url, mask=lambda key, value: result, instrument=False)
     with spanhouse.span("x", input="in"):
         pass
-    assert spanhouse.flush(5)
+    assert spanhouse.flush(60)
     assert len(server.spans) == 1
 
 

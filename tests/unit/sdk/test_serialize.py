@@ -151,5 +151,6 @@ anything = st.recursive(
 
 @given(anything)
 def test_any_value_becomes_utf8_json(value):
-    json.loads(to_json(value).encode())
-    json.loads(arguments_to_json(['"a":'], (value,), {"b": value}).encode())
+    alone = json.loads(to_json(value).encode())
+    arguments = json.loads(arguments_to_json(['"a":'], (value,), {"b": value}).encode())
+    assert arguments == {"a": alone, "b": alone}

@@ -62,7 +62,7 @@ def test_a_span_by_hand(recorded):
     with spanhouse.span("pay", kind="tool", input={"amount": 3}) as pay:
         pay.set_output("ok")
         pay.set_error("declined")
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     found = recorded.span("retrieval search")
     assert found.attributes["gen_ai.retrieval.query.text"] == "return policy"
     assert found.json("gen_ai.retrieval.documents") == [
@@ -94,7 +94,7 @@ def test_a_model_call_by_hand(recorded):
         call.set_output("Hello")
         call.set_usage(input_tokens=5, output_tokens=2, cache_read_tokens=1, reasoning_tokens=1, cache_write_tokens=0)
         call.set_response(model="gpt-4o-2024", response_id="r1", finish_reason="stop")
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     span = recorded.span("chat gpt-4o")
     assert span.kind == 3
     assert span.attributes["gen_ai.provider.name"] == "openai"
@@ -123,7 +123,7 @@ def test_past_times_are_kept(recorded):
     with spanhouse.llm_call("m", start_time_ns=start) as call:
         call.mark_first_token(start + 250_000_000)
         call.end_time_ns = start + 2_000_000_000
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     span = recorded.span("chat m")
     assert (span.start_ns, span.end_ns) == (start, start + 2_000_000_000)
     assert span.attributes["gen_ai.response.time_to_first_chunk"] == 0.25
@@ -161,7 +161,7 @@ def test_model_functions_are_read_by_their_answer(recorded, answer, usage, parts
         return answer
 
     assert ask([{"role": "user", "content": "Hi"}], model="gpt-4o", temperature=0.1) is answer
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     span = recorded.span("chat ask")
     assert span.attributes["gen_ai.request.model"] == "gpt-4o"
     assert span.attributes["gen_ai.request.temperature"] == 0.1
@@ -185,7 +185,7 @@ def test_a_streaming_model_function_is_put_together_again(recorded):
         yield {"object": "chat.completion.chunk", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}
 
     assert len(list(stream("Hi"))) == 5
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     span = recorded.span("chat stream")
     assert span.json("gen_ai.output.messages")[0]["parts"] == [
         {"type": "text", "content": "Hello"},
@@ -220,7 +220,7 @@ def test_anthropic_events_are_put_together_again(recorded):
         yield from events
 
     list(stream())
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     span = recorded.span("chat stream")
     (message,) = span.json("gen_ai.output.messages")
     assert message["parts"] == [
@@ -237,7 +237,7 @@ def test_scores_go_to_the_api(recorded):
         first = spanhouse.score("helpful", True, explanation="said thanks")
     second = spanhouse.score("tone", label="friendly", session_id="s-1")
     third = spanhouse.score("faithful", 0.4, trace_id=turn.trace_id)
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     assert [score["id"] for score in recorded.scores] == [first, second, third]
     assert recorded.scores[0] == {
         "id": first,
@@ -262,7 +262,7 @@ def test_a_refused_score_does_not_take_others_with_it(recorded):
     with spanhouse.span("turn"):
         for name in ("a", "b", "bad", "c", "d"):
             spanhouse.score(name, 1)
-    assert spanhouse.flush(5)
+    assert spanhouse.flush(60)
     assert sorted(score["name"] for score in recorded.scores) == ["a", "b", "c", "d"]
 
 
@@ -272,6 +272,6 @@ def test_scores_that_fit_nothing_are_not_sent(recorded, warnings):
         assert spanhouse.score("helpful") is None
         assert spanhouse.score("helpful", "not a number") is None
         assert spanhouse.score("helpful", float("nan")) is None
-    spanhouse.flush(5)
+    spanhouse.flush(60)
     assert recorded.scores == []
     assert len(warnings.records) == 3

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from spanhouse_server.clock import MonotonicStamps
 from spanhouse_server.config import MIB, Settings
+from spanhouse_server.derive.budgets.guard import BudgetGuard
 from spanhouse_server.derive.runner import Runner
 from spanhouse_server.remake import Remakes
 from spanhouse_server.show.api import router
@@ -23,8 +24,8 @@ from spanhouse_server.spool.sqlite import SqliteSpool
 from spanhouse_server.store.access import Access
 from spanhouse_server.store.contract import ColumnarStore
 from spanhouse_server.store.own_prices import PriceBooks
-from spanhouse_server.store.records import open_records
 from tests.stored import Keeper, chat_trace, columnar
+from tests.templates import new_records
 
 ADMIN = "admin-key-for-the-tests"
 
@@ -45,8 +46,7 @@ class House:
 
     def __init__(self, store: ColumnarStore, folder: Path, **settings: Any) -> None:
         self.settings = Settings.load({"data_dir": folder, **settings}, env={})
-        self.records = open_records(f"sqlite:///{folder}/records.db")
-        self.records.migrate()
+        self.records = new_records(folder / "records.db")
         self.records.create_project("other")
         self.spool = SqliteSpool(folder / "spool.db", max_bytes=64 * MIB, max_age_s=3600, min_free_bytes=0, fsync="off")
         access = Access(self.settings, self.records)
@@ -54,7 +54,10 @@ class House:
         stamps = MonotonicStamps()
         self.remakes = Remakes(store, self.records, prices.current, lambda: nullcontext(stamps.next_ns()))
         runner = Runner(store, self.records)
-        self.context = ShowContext(store, self.records, access, self.settings, self.spool, prices, self.remakes, runner)
+        guard = BudgetGuard(store, self.records)
+        self.context = ShowContext(
+            store, self.records, access, self.settings, self.spool, prices, self.remakes, runner, guard
+        )
         self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         install_faults(self.app)
         self.app.include_router(router(self.context))

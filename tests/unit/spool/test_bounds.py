@@ -66,24 +66,37 @@ def test_a_body_larger_than_the_bound_passes_alone(open_spool: Open) -> None:
     assert append(spool, noise(5000)) == [2]
 
 
-def test_age_is_bounded(open_spool: Open) -> None:
-    spool = open_spool(max_age_s=0.3)
+@pytest.fixture
+def pass_s(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let seconds pass on the wall clock."""
+    real, passed_ns = time.time_ns, 0
+
+    def pass_s(seconds: float) -> None:
+        nonlocal passed_ns
+        passed_ns += int(seconds * 1e9)
+
+    monkeypatch.setattr(time, "time_ns", lambda: real() + passed_ns)
+    return pass_s
+
+
+def test_age_is_bounded(open_spool: Open, pass_s: Callable[[float], None]) -> None:
+    spool = open_spool(max_age_s=3600)
     append(spool, b"old")
     append(spool, b"young enough")
-    time.sleep(0.35)
+    pass_s(3601)
     with pytest.raises(SpoolFull, match="oldest request has waited"):
         append(spool, b"x")
-    assert spool.stats().oldest_age_s > 0.3
+    assert spool.stats().oldest_age_s > 3600
     spool.ack([1, 2])
     assert spool.stats().oldest_age_s == 0
     append(spool, b"x")
 
 
-def test_a_replayed_entry_is_as_young_as_its_replay(open_spool: Open) -> None:
-    spool = open_spool(max_age_s=0.3)
+def test_a_replayed_entry_is_as_young_as_its_replay(open_spool: Open, pass_s: Callable[[float], None]) -> None:
+    spool = open_spool(max_age_s=3600)
     append(spool, b"poison")
     spool.set_aside(spool.claim(1, 1)[0], "bad")
-    time.sleep(0.35)
+    pass_s(3601)
     assert spool.replay() == 1
     append(spool, b"welcome")
 

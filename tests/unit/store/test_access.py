@@ -11,7 +11,7 @@ from spanhouse_server.config import Settings
 from spanhouse_server.errors import Forbidden, NotFound, SpanhouseError, StoreUnavailable, Unauthenticated
 from spanhouse_server.store.access import FRESH_S, STALE_S, Access
 from spanhouse_server.store.contract import ApiKey, RecordsStore
-from spanhouse_server.store.records import open_records
+from tests.templates import new_records
 
 ADMIN = "an-admin-key-of-some-length"
 
@@ -45,8 +45,7 @@ class Flaky:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Flaky]:
-    store = open_records(f"sqlite:///{tmp_path}/records.db")
-    store.migrate()
+    store = new_records(tmp_path / "records.db")
     store.create_project("other")
     yield Flaky(store)
     store.close()

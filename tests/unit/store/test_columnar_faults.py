@@ -6,6 +6,7 @@ import errno
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,12 +146,15 @@ def test_the_pool_serves_in_turn_and_lends_each_client_once() -> None:
         made.append(Closable())
         return made[-1]
 
-    pool = ClientPool(make, 2, 5.0, discard_failed=True)
+    pool = ClientPool(make, 2, 60.0, discard_failed=True)
     lent: set[Closable] = set()
     served = [0] * 8
     stop = threading.Event()
 
+    all_here = threading.Barrier(8)
+
     def work(at: int) -> None:
+        all_here.wait(60)
         while not stop.is_set():
             with pool.client() as client:
                 assert client not in lent
@@ -162,7 +166,8 @@ def test_the_pool_serves_in_turn_and_lends_each_client_once() -> None:
     threads = [threading.Thread(target=work, args=(at,)) for at in range(8)]
     for thread in threads:
         thread.start()
-    stop.wait(0.5)
+    while max(served) < 50:
+        time.sleep(0.005)
     stop.set()
     for thread in threads:
         thread.join()

@@ -90,7 +90,8 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_dump_never_fails(value: object) -> None:
-    orjson.loads(dump(value))
+    written = dump(value)
+    assert dump(orjson.loads(written)) == written
 
 
 def test_deep_nesting_is_cut_not_refused() -> None:

@@ -49,8 +49,8 @@ def test_opens_later_when_the_store_comes_up(monkeypatch: pytest.MonkeyPatch) ->
     store = StoreGate(opener)
     store.open()
     assert not store.is_open
-    assert ready.wait(5)
-    for _ in range(500):
+    assert ready.wait(60)
+    for _ in range(6000):
         if store.is_open:
             break
         threading.Event().wait(0.01)

@@ -1,5 +1,5 @@
 /** The calls the pages make, one function each. All throw ApiError, and let aborts pass. */
-import { type BudgetInput, type ChannelInput, client, type RuleInput, type SilenceInput, type SloInput, unwrap } from "./client";
+import { type BudgetInput, type ChannelInput, client, type GpuPriceInput, type InhibitionInput, type PriceInput, type RuleInput, type SilenceInput, type SloInput, unwrap } from "./client";
 
 export interface ListParams {
   q: string;
@@ -43,6 +43,11 @@ export const getIngest = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/in
 
 export const getMe = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/me", { signal }));
 
+export const listProjects = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/projects", { signal }));
+
+/** Makes a key for the project; its secret is in this reply only. */
+export const createKey = (name: string) => unwrap(client.POST("/api/v1/keys", { body: { name } }));
+
 export const login = (key: string) => unwrap(client.POST("/api/v1/login", { body: { key } }));
 
 export const logout = () => unwrap(client.POST("/api/v1/logout", {}));
@@ -68,8 +73,25 @@ export const getWhatIf = (query: Over & { model: string[] }, signal?: AbortSigna
 
 export const getWaste = (query: Over, signal?: AbortSignal) => unwrap(client.GET("/api/v1/cost/waste", { params: { query: clean(query) }, signal }));
 
-export const getSelfHosted = (query: Over, signal?: AbortSignal) =>
+export const getSelfHosted = (query: Over & { model?: string[] }, signal?: AbortSignal) =>
   unwrap(client.GET("/api/v1/cost/self-hosted", { params: { query: clean(query) }, signal }));
+
+export const listPrices = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/prices", { signal }));
+
+export const createPrice = (body: PriceInput) => unwrap(client.POST("/api/v1/prices", { body }));
+
+export const deletePrice = (id: string) => unwrap(client.DELETE("/api/v1/prices/{price_id}", { params: { path: { price_id: id } } }));
+
+/** Prices the stored spans of a project anew. */
+export const startReprice = (project: string) => unwrap(client.POST("/api/v1/reprice", { body: { project, since: "" } }));
+
+export const getRemake = (id: string, signal?: AbortSignal) => unwrap(client.GET("/api/v1/remakes/{remake_id}", { params: { path: { remake_id: id } }, signal }));
+
+export const listGpuPrices = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/cost/gpu-prices", { signal }));
+
+export const createGpuPrice = (body: GpuPriceInput) => unwrap(client.POST("/api/v1/cost/gpu-prices", { body }));
+
+export const deleteGpuPrice = (id: string) => unwrap(client.DELETE("/api/v1/cost/gpu-prices/{price_id}", { params: { path: { price_id: id } } }));
 
 export const listBudgets = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/budgets", { signal }));
 
@@ -117,11 +139,19 @@ export const deleteRule = (id: string) => unwrap(client.DELETE("/api/v1/alerts/r
 export const backTest = (rule: RuleInput, from: string, signal?: AbortSignal) =>
   unwrap(client.POST("/api/v1/alerts/rules/backtest", { body: { rule, from, to: "now" }, signal }));
 
+/** Points come as lists from the client: hence not the schema's own type. */
+export type BackTestReply = Awaited<ReturnType<typeof backTest>>;
+
 export const listSilences = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/alerts/silences", { signal }));
 
 export const createSilence = (body: SilenceInput) => unwrap(client.POST("/api/v1/alerts/silences", { body }));
 
 export const endSilence = (id: string) => unwrap(client.DELETE("/api/v1/alerts/silences/{silence_id}", { params: { path: { silence_id: id } } }));
+
+export const listInhibitions = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/alerts/inhibitions", { signal }));
+
+/** Replaces all inhibitions of the project. */
+export const setInhibitions = (items: InhibitionInput[]) => unwrap(client.PUT("/api/v1/alerts/inhibitions", { body: { items } }));
 
 export const listChannels = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/alerts/channels", { signal }));
 

@@ -21,17 +21,28 @@ export type AlertItem = Schemas["AlertItem"];
 export type AlertDetail = Schemas["AlertDetail"];
 export type RuleItem = Schemas["RuleItem"];
 export type RuleInput = Schemas["RuleInput"];
-export type BackTestReply = Schemas["BackTestReply"];
 export type ChannelItem = Schemas["ChannelItem"];
 export type ChannelInput = Schemas["ChannelInput"];
 export type SilenceItem = Schemas["SilenceItem"];
 export type SilenceInput = Schemas["SilenceInput"];
+export type InhibitionItem = Schemas["InhibitionItem"];
+export type InhibitionInput = Schemas["InhibitionsInput"]["items"][number];
+export type PriceItem = Schemas["PriceItem"];
+export type PriceInput = Schemas["PriceInput"];
+export type RemakeItem = Schemas["RemakeItem"];
+export type GpuPriceItem = Schemas["GpuPriceItem"];
+export type GpuPriceInput = Schemas["GpuPriceInput"];
+export type SelfHosted = Schemas["SelfHosted"];
+export type ProjectItem = Schemas["ProjectItem"];
 export type CostChangeReply = Schemas["CostChangeReply"];
 export type BudgetItem = Schemas["BudgetItem"];
 export type BudgetInput = Schemas["BudgetInput"];
 export type LatencyReply = Schemas["LatencyReply"];
 export type Percentiles = Schemas["Percentiles"];
 export type SloInput = Schemas["SloInput"];
+
+/** The code of calls that got no answer. */
+export const UNREACHABLE = "unreachable";
 
 /** A request that failed, in words for a person. `status` is 0 when no answer came. */
 export class ApiError extends Error {
@@ -54,6 +65,9 @@ export class ApiError extends Error {
 
 /** True once any call was answered with 401. */
 export const loginNeeded = signal(false);
+
+/** True from a call that got no answer until one that did. */
+export const unreachable = signal(false);
 
 export const apiRoot = new URL(prefix, window.location.origin).href;
 
@@ -79,8 +93,10 @@ export async function unwrap<T>(call: Promise<Outcome<T>>): Promise<T> {
     outcome = await call;
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ApiError(0, "unreachable", "The server does not answer", "Is spanhouse still running? The page tries again when you reload.");
+    unreachable.value = true;
+    throw new ApiError(0, UNREACHABLE, "The server does not answer", "Is spanhouse still running? The page keeps asking and goes on when it is back.");
   }
+  unreachable.value = false;
   if (outcome.response.ok && outcome.data !== undefined) return outcome.data;
   if (outcome.response.status === 401) loginNeeded.value = true;
   throw toApiError(outcome.response.status, outcome.error);

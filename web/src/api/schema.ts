@@ -364,6 +364,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/budgets/verdicts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Verdicts
+         * @description List the enforced budgets that are used up now, for a proxy that stands elsewhere; the project's key is enough.
+         */
+        get: operations["listBudgetVerdicts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/budgets/{budget_id}": {
         parameters: {
             query?: never;
@@ -1396,6 +1416,8 @@ export interface components {
             labels: {
                 [key: string]: string;
             };
+            /** @description What held it back, at least for a while and from one channel. */
+            muted: components["schemas"]["MutedBy"] | null;
             /** Reason */
             reason: string;
             /** Resolved At */
@@ -1405,6 +1427,11 @@ export interface components {
              * @enum {string}
              */
             severity: "warning" | "critical";
+            /**
+             * Told At
+             * @description When the first channel would have heard of it; null: never.
+             */
+            told_at: string | null;
             /** Value */
             value: number | null;
         };
@@ -1427,8 +1454,29 @@ export interface components {
             to: string;
         };
         /**
+         * BackTestLine
+         * @description The values of a group beside what was normal for them.
+         */
+        BackTestLine: {
+            /** Labels */
+            labels: {
+                [key: string]: string;
+            };
+            /**
+             * Points
+             * @description [unix s, value, expected, low, high]; null where nothing can be said.
+             */
+            points: [
+                number,
+                number | null,
+                number | null,
+                number | null,
+                number | null
+            ][];
+        };
+        /**
          * BackTestReply
-         * @description What a rule would have done. Silences and inhibitions are not applied.
+         * @description What a rule would have done: what fired, and what was sent of it with the silences and inhibitions of then.
          */
         BackTestReply: {
             /** Alerts */
@@ -1444,6 +1492,11 @@ export interface components {
              * @description Alerts beyond those listed.
              */
             left_out: number;
+            /**
+             * Lines
+             * @description For kinds that know what is normal (anomaly): up to ten groups, those in breach most often first.
+             */
+            lines: components["schemas"]["BackTestLine"][];
             /**
              * Notifications
              * @description Messages by channel.
@@ -1470,6 +1523,11 @@ export interface components {
             pending: number;
             /** To Time */
             to_time: string;
+            /**
+             * Untold
+             * @description Alerts that fired and were held back until they ended, or still are.
+             */
+            untold: number;
         };
         /**
          * BackfillInput
@@ -1765,6 +1823,26 @@ export interface components {
             value: string;
         };
         /**
+         * BudgetVerdicts
+         * @description What a proxy needs to enforce budgets of which it keeps no account itself.
+         */
+        BudgetVerdicts: {
+            /** Items */
+            items: components["schemas"]["ClosedBudget"][];
+            /** Read At */
+            read_at: string;
+            /**
+             * Refresh S
+             * @description Asking more often brings nothing new.
+             */
+            refresh_s: number;
+            /**
+             * Truncated
+             * @description More values are at their limit than are listed; the dearest are.
+             */
+            truncated: boolean;
+        };
+        /**
          * BurnItem
          * @description A pair of windows. Rates are how many times faster than allowed errors come; null without events.
          */
@@ -1831,6 +1909,13 @@ export interface components {
              * @default 30
              */
             group_wait_s: number;
+            /**
+             * Managed By
+             * @description file: made by `spanhouse alerts apply`.
+             * @default
+             * @enum {string}
+             */
+            managed_by: "" | "file";
             /** Name */
             name: string;
             /**
@@ -1883,6 +1968,8 @@ export interface components {
             group_wait_s: number;
             /** Id */
             id: string;
+            /** Managed By */
+            managed_by: string;
             /** Name */
             name: string;
             /** Options */
@@ -1926,6 +2013,43 @@ export interface components {
             error: string;
             /** Took Ms */
             took_ms: number;
+        };
+        /**
+         * ClosedBudget
+         * @description An enforced budget that is used up: calls that its condition fits are to be refused until it begins anew.
+         */
+        ClosedBudget: {
+            /** Closed */
+            closed: components["schemas"]["ClosedShare"][];
+            /**
+             * Condition
+             * @description Which calls it is about, null: all. {all: […]}, {any: […]}, {not: …}, or {field, key, test, values} where test is `is`, `contains` (any case) or `like` (lists of texts in this order, the first at the start, the last at the end; two empty ones: any but the empty value). Fields: user, tag, session, environment, prompt, prompt_version, metadata (with a key; key_id is the caller's). A call without tags has none; `is` the empty text fits it.
+             */
+            condition: {
+                [key: string]: unknown;
+            } | null;
+            /** Id */
+            id: string;
+            /** Limit Usd */
+            limit_usd: string;
+            /** Name */
+            name: string;
+            per: components["schemas"]["SharedField"] | null;
+            /**
+             * Resets At
+             * @description null for a rolling budget: spend falls out of it as it ages.
+             */
+            resets_at: string | null;
+        };
+        /**
+         * ClosedShare
+         * @description A value of the field at the limit; empty for a budget of all together.
+         */
+        ClosedShare: {
+            /** Used Usd */
+            used_usd: string;
+            /** Value */
+            value: string;
         };
         /**
          * Comparison
@@ -2366,7 +2490,7 @@ export interface components {
         InhibitionBody: {
             /**
              * Equal
-             * @description Labels; * stands for all but alertname, severity and type.
+             * @description Labels; * stands for all but alertname, severity and type, and for the filters of the rules.
              * @default [
              *       "*"
              *     ]
@@ -2635,6 +2759,32 @@ export interface components {
             project_id: string | null;
         };
         /**
+         * MeasuredGpus
+         * @description GPUs that metrics were heard of (hw.gpu.utilization, DCGM_FI_DEV_GPU_UTIL …) in the range, at the same price.
+         */
+        MeasuredGpus: {
+            /** Cost Usd */
+            cost_usd: string;
+            /** Gpu Hours */
+            gpu_hours: number;
+            /** Gpus */
+            gpus: number;
+            /**
+             * Idle Gpu Hours
+             * @description Below 5 % utilisation for five minutes on end.
+             */
+            idle_gpu_hours: number;
+            /** Idle Usd */
+            idle_usd: string;
+            /** Usd Per Mtok */
+            usd_per_mtok: string | null;
+            /**
+             * Utilization
+             * @description Mean over all GPU-hours, 0 to 1.
+             */
+            utilization: number;
+        };
+        /**
          * MetricsReply
          * @description A metric over time.
          */
@@ -2745,6 +2895,27 @@ export interface components {
             items: components["schemas"]["NotificationItem"][];
         };
         /**
+         * OtelExemplar
+         * @description One measurement that went into a point, with the span that was active; empty ids where none was.
+         */
+        OtelExemplar: {
+            /**
+             * Attributes
+             * @description Those that the point itself does not tell apart.
+             */
+            attributes: {
+                [key: string]: string;
+            };
+            /** Span Id */
+            span_id: string;
+            /** Time */
+            time: string;
+            /** Trace Id */
+            trace_id: string;
+            /** Value */
+            value: number;
+        };
+        /**
          * OtelMetricName
          * @description A stored OTLP metric.
          */
@@ -2796,6 +2967,11 @@ export interface components {
             attributes: {
                 [key: string]: string;
             };
+            /**
+             * Exemplars
+             * @description As many as were asked for, newest first.
+             */
+            exemplars: components["schemas"]["OtelExemplar"][];
             /** Host Name */
             host_name: string;
             /** Points */
@@ -3425,6 +3601,8 @@ export interface components {
             id: string;
             /** Input Tokens */
             input_tokens: number;
+            /** @description null where no metric of such a GPU is stored. */
+            measured: components["schemas"]["MeasuredGpus"] | null;
             /**
              * Models
              * @description The same tokens at the APIs asked for.
@@ -3598,6 +3776,19 @@ export interface components {
             items: components["schemas"]["SessionItem"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * SharedField
+         * @description The field whose values have the limit each by itself.
+         */
+        SharedField: {
+            /** Field */
+            field: string;
+            /**
+             * Key
+             * @description Of metadata: which.
+             */
+            key: string;
         };
         /**
          * SilenceInput
@@ -4635,7 +4826,7 @@ export interface components {
             counted: boolean;
             /**
              * Counted Reason
-             * @description Why: model_call, only_figures, best_informed; or why not: wraps_call, repeats_children, inside_call, same_response: <span id>, same_call: <span id>. Empty: nothing to count.
+             * @description Why: model_call, only_figures, best_informed; or why not: wraps_call, repeats_children, inside_call, same_response: <span id>, same_call: <span id>, other_trace: <trace id>/<span id>. Empty: nothing to count.
              */
             counted_reason: string;
             /** Image Input Tokens */
@@ -6774,6 +6965,74 @@ export interface operations {
             };
         };
     };
+    listBudgetVerdicts: {
+        parameters: {
+            query?: {
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BudgetVerdicts"];
+                };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
     getBudget: {
         parameters: {
             query?: {
@@ -8455,6 +8714,8 @@ export interface operations {
                 group_by?: string | null;
                 /** @description Only series with this attribute, as name=value; may be repeated. */
                 attribute?: string[] | null;
+                /** @description Examples of each line to give: values with their spans. */
+                exemplars?: number;
                 /** @description Names, or lines of one metric. */
                 limit?: number;
                 /** @description Project id; without it the key's own, else `default`. */

@@ -12,10 +12,12 @@ export interface Prefs {
   treeWidth: number;
   /** Whether assistants' text is rendered as markdown. */
   markdown: boolean;
+  /** Whether the waterfall shows what held a trace up. */
+  critical: boolean;
 }
 
 const KEY = "spanhouse.prefs";
-const DEFAULTS: Prefs = { theme: "system", columns: {}, facetsOpen: true, treeWidth: 54, markdown: true };
+const DEFAULTS: Prefs = { theme: "system", columns: {}, facetsOpen: true, treeWidth: 54, markdown: true, critical: false };
 
 function load(): Prefs {
   try {

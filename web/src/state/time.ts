@@ -138,6 +138,12 @@ export function apiTime(ms: number | null): string | undefined {
   return ms === null ? undefined : new Date(ms).toISOString();
 }
 
+/** Writes an instant as date fields of forms hold it: local, to the minute. */
+export function localMinute(ms: number): string {
+  const date = new Date(ms);
+  return new Date(ms - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
 function relativeMs(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)(s|mo|m|h|d|w|y)$/.exec(text);
   if (!match) return null;

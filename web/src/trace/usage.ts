@@ -55,6 +55,10 @@ export function countedText(reason: string): string {
     case "same_response":
     case "same_call":
       return `span ${span ?? ""} reports the same call`;
+    case "other_trace": {
+      const [trace, inner] = (span ?? "").split("/", 2);
+      return `span ${inner ?? ""} of trace ${trace ?? ""} reports the same call`;
+    }
     default:
       return "another span reports the same use";
   }

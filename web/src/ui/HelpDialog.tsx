@@ -18,6 +18,9 @@ const TRACE: [string[], string][] = [
   [["["], "Collapse all"],
   [["]"], "Expand all"],
   [["n", "N"], "Next, previous match"],
+  [["c"], "Critical path on, off"],
+  [["+", "-"], "Zoom in, out around the span"],
+  [["f"], "Zoom to the span; again for the whole trace"],
   [["y"], "Copy the link"],
 ];
 

@@ -1,6 +1,6 @@
 /** Parts of pages of figures: tiles, cards, changes, and what stands there when figures are missing. */
 import type { ComponentChildren } from "preact";
-import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useId } from "preact/hooks";
 import { capital, formatShare } from "../state/format";
 import type { Loaded } from "./useLoad";
 import { useDelayed } from "./hooks";
@@ -90,25 +90,6 @@ function Bones({ lines }: { lines: number }) {
       {Array.from({ length: lines }, (_, index) => (
         <span key={index} style={{ width: `${88 - ((index * 29) % 46)}%` }} />
       ))}
-    </div>
-  );
-}
-
-/** Holds a table that may be wider than the page; where it is, the keyboard can scroll it. */
-export function Scroll({ children, label = "Table" }: { children: ComponentChildren; label?: string }) {
-  const box = useRef<HTMLDivElement>(null);
-  const [wide, setWide] = useState(false);
-  useLayoutEffect(() => {
-    const element = box.current;
-    if (!element) return undefined;
-    const observer = new ResizeObserver(() => setWide(element.scrollWidth > element.clientWidth + 1));
-    observer.observe(element);
-    if (element.firstElementChild) observer.observe(element.firstElementChild);
-    return () => observer.disconnect();
-  }, []);
-  return (
-    <div ref={box} class="figures-scroll" role="group" aria-label={label} tabIndex={wide ? 0 : undefined}>
-      {children}
     </div>
   );
 }

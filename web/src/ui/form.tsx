@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import type { ApiError } from "../api/client";
 import { capital } from "../state/format";
-import { Button, Dialog, Notice } from "./kit";
+import { Button, Dialog, Notice, say } from "./kit";
 import { toError } from "./useLoad";
 import "../styles/form.css";
 
@@ -36,7 +36,7 @@ interface TextProps {
   onInput: (value: string) => void;
   note?: ComponentChildren;
   wide?: boolean;
-  type?: "text" | "number" | "password" | "url";
+  type?: "text" | "number" | "password" | "url" | "datetime-local";
   placeholder?: string;
   required?: boolean;
   mono?: boolean;
@@ -117,13 +117,30 @@ export function FormError({ error }: { error: ApiError | null }) {
   );
 }
 
-/** Asks once more before something is gone. */
-export function Confirm<T>({ title, doing, act, onClose, onDone, children }: { title: string; doing: string; act: () => Promise<T>; onClose: () => void; onDone: () => void; children: ComponentChildren }) {
-  const { save, error, busy } = useSave(act, onDone);
+interface FormDialogProps<T> {
+  title: string;
+  /** Names the button that sends the form. */
+  doing: string;
+  act: () => Promise<T>;
+  /** Said briefly when it is done. */
+  said?: string;
+  onClose: () => void;
+  onDone: (saved: T) => void;
+  class?: string;
+  children: ComponentChildren;
+}
+
+/** A form in a dialog: its fields, what the server says about them, and the buttons. */
+export function FormDialog<T>({ title, doing, act, said, onClose, onDone, class: className, children }: FormDialogProps<T>) {
+  // What throws before it asks, because a field cannot be read, is told like a refusal.
+  const { save, error, busy } = useSave(async () => act(), (saved) => {
+    if (said) say(said);
+    onDone(saved);
+  });
   return (
-    <Dialog title={title} onClose={onClose} class="dialog-small">
+    <Dialog title={title} onClose={onClose} class={className}>
       <form class="form" onSubmit={save}>
-        <p class="form-wide">{children}</p>
+        {children}
         <FormError error={error} />
         <div class="form-end">
           <Button look="outline" onClick={onClose}>
@@ -135,5 +152,14 @@ export function Confirm<T>({ title, doing, act, onClose, onDone, children }: { t
         </div>
       </form>
     </Dialog>
+  );
+}
+
+/** Asks once more before something is gone. */
+export function Confirm<T>({ children, ...rest }: FormDialogProps<T>) {
+  return (
+    <FormDialog {...rest} class="dialog-small">
+      <p class="form-wide">{children}</p>
+    </FormDialog>
   );
 }

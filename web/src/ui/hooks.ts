@@ -1,8 +1,8 @@
 /** Small hooks shared by the pages. */
 import { useEffect, useRef, useState } from "preact/hooks";
 
-/** Calls a handler for keys pressed anywhere but in a field; the newest handler is used. */
-export function useHotkeys(handler: (key: string, event: KeyboardEvent) => boolean | void): void {
+/** Calls a handler for keys pressed anywhere but in a field; the newest handler is used. `first`: before all others. */
+export function useHotkeys(handler: (key: string, event: KeyboardEvent) => boolean | void, first = false): void {
   const latest = useRef(handler);
   latest.current = handler;
   useEffect(() => {
@@ -11,13 +11,14 @@ export function useHotkeys(handler: (key: string, event: KeyboardEvent) => boole
       if (isField(event.target) || document.querySelector("dialog[open]")) return;
       if (latest.current(event.key, event)) event.preventDefault();
     };
-    document.addEventListener("keydown", listen);
-    return () => document.removeEventListener("keydown", listen);
+    document.addEventListener("keydown", listen, first);
+    return () => document.removeEventListener("keydown", listen, first);
   }, []);
 }
 
 /** Tells whether keys typed there are text. */
 export function isField(target: EventTarget | null): boolean {
+  if (target instanceof HTMLInputElement && /^(checkbox|radio)$/.test(target.type)) return false;
   return target instanceof HTMLElement && (target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName));
 }
 

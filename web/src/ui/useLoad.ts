@@ -1,6 +1,7 @@
 /** Asking the API for what a part of a page shows. */
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, isAbort } from "../api/client";
+import { ApiError, isAbort, UNREACHABLE } from "../api/client";
+import { useRetry } from "./Reach";
 
 export interface Loaded<T> {
   /** What came last; while a newer answer is awaited it is that of the question before. */
@@ -12,6 +13,8 @@ export interface Loaded<T> {
 /** Asks anew whenever `key` changes; an empty key asks nothing. An answer that comes too late is dropped. */
 export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T>): Loaded<T> {
   const [state, setState] = useState<Loaded<T>>({ data: null, error: null, loading: key !== "" });
+  const [tries, setTries] = useState(0);
+  useRetry(state.error, () => setTries((n) => n + 1));
   useEffect(() => {
     if (!key) return undefined;
     const abort = new AbortController();
@@ -24,8 +27,14 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
       },
     );
     return () => abort.abort();
-  }, [key]);
+  }, [key, tries]);
   return state;
+}
+
+/** For what asks anew by itself: what was there stays readable while it does, and while the server is away. */
+export function steady<T>(of: Loaded<T>): Loaded<T> {
+  if (of.data === null) return of;
+  return { data: of.data, error: of.error?.code === UNREACHABLE ? null : of.error, loading: false };
 }
 
 /** Asks again every `ms` while the page is in view; the number changes each time. */

@@ -190,7 +190,7 @@ class CallRecord:
 
     ``truncated`` names what was cut (``request``, ``response``); ``faults`` counts what could not be
     read, by kind (``json``, ``encoding``, ``frame`` …). ``dropped_turns`` are answers of a WebSocket
-    that were neither taken nor kept.
+    that were neither taken nor kept, ``turns_told`` those that were taken before the end.
     """
 
     start: CallStart
@@ -207,6 +207,7 @@ class CallRecord:
     messages_in: int = 0
     messages_out: int = 0
     turns: list[Turn] = field(default_factory=list)
+    turns_told: int = 0
     dropped_turns: int = 0
     truncated: set[str] = field(default_factory=set)
     faults: dict[str, int] = field(default_factory=dict)

@@ -135,6 +135,7 @@ class CallReader:
         if self._socket is None:
             return []
         taken, self._socket.turns = self._socket.turns, []
+        self._record.turns_told += len(taken)
         for turn in taken:
             self._guard(identify, self.start, turn.reading)
         return taken
@@ -160,7 +161,9 @@ class CallReader:
             self._count(self._socket.faults)
             if self._socket.cut:
                 self._cut.add("response")
+            told = record.turns_told
             record.turns = self.take_turns()
+            record.turns_told = told
         # A client that hangs up on the end mark, and a proxy that died between that and the stream's last byte.
         cut_late = end.outcome == "client_disconnected" or end.error_type == PROXY_ENDED
         if cut_late and self._was_whole(record.reading):

@@ -27,6 +27,8 @@ class OpenTurn:
         self.api = api
         self.started_ns = started_ns
         self.item_ids: list[str] = []
+        #: What was said, as far as it came in text.
+        self.said = api.new_text()
 
 
 class Socket:
@@ -171,6 +173,8 @@ class RealtimeSocket(Socket):
             turn = self._open.get(name_of(body.get("response_id")))
             if turn is not None and body.get("delta"):
                 turn.api.token(at_ns)
+                if not kind.endswith("audio.delta"):
+                    turn.said.add(body["delta"])
 
     def _item(self, item: dict[str, Any]) -> None:
         """Keep what was said to the model; its own items come with the response."""
@@ -197,7 +201,7 @@ class RealtimeSocket(Socket):
         # A transcript may come while the answer is made already: the messages are shared on purpose.
         reading.input_messages = list(self._items.values())
         turn.item_ids = list(self._items)
-        response_id = name_of(response.get("id"))
+        response_id = reading.response_id = name_of(response.get("id"))
         if len(self._open) < _MAX_LANES:
             self._open[response_id] = turn
 
@@ -222,8 +226,11 @@ class RealtimeSocket(Socket):
             self._items.pop(item_id, None)
 
     def finish(self, at_ns: int) -> None:
-        """End the responses that were cut off."""
+        """End the responses that were cut off, with what came of them."""
         for turn in self._open.values():
+            if turn.said:
+                said = text_part(turn.api.text_of(turn.said))
+                turn.api.reading.output_messages = [message("assistant", [said])]
             self.close(turn, at_ns, complete=False)
         self._open = {}
 

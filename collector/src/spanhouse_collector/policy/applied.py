@@ -191,7 +191,7 @@ class Applied:
         parts = [summary.get("input_tokens"), summary.get("output_tokens")]
         known = [part for part in parts if part is not None]
         cost = self._engine.prices.cost_usd(self._served_by, summary) if self._ticket.needs_price else None
-        self._ticket.charge(sum(known) if known else None, cost)
+        self._ticket.charge(sum(known) if known else None, cost, more=summary.get("more") is True)
 
     # Where it goes --------------------------------------------------------------------------------
 

@@ -9,6 +9,20 @@ from pathlib import Path
 from spanhouse_collector.policy.errors import PolicyStoreError
 
 _BUSY_S = 5.0
+#: By the beginning of SQLite's name of an error.
+_FAULTS = {
+    "SQLITE_BUSY": "is locked by another process",
+    "SQLITE_LOCKED": "is locked by another process",
+    "SQLITE_CORRUPT": "is damaged",
+    "SQLITE_NOTADB": "is damaged",
+    "SQLITE_IOERR": "cannot be read from its disk",
+    "SQLITE_CANTOPEN": "cannot be opened",
+    "SQLITE_PERM": "cannot be opened",
+    "SQLITE_AUTH": "cannot be opened",
+    "SQLITE_FULL": "has no room on its disk",
+    "SQLITE_READONLY": "cannot be written",
+    "SQLITE_NOMEM": "found no memory",
+}
 
 
 def open_database(path: Path, *statements: str) -> sqlite3.Connection:
@@ -29,3 +43,11 @@ def open_database(path: Path, *statements: str) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise PolicyStoreError(f"{path} cannot be opened: {error}; make it readable or move it away") from error
     return database
+
+
+def fault_of(error: Exception) -> str:
+    """Return what is wrong with a file, as the end of a sentence that begins with its name; names no path."""
+    if isinstance(error, PolicyStoreError):
+        return "cannot be opened"
+    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    return next((said for begin, said in _FAULTS.items() if name.startswith(begin)), f"has a fault ({name})")

@@ -20,7 +20,8 @@ from spanhouse_collector.policy.budgets import Budgets, refusal
 from spanhouse_collector.policy.cache import ResponseCache
 from spanhouse_collector.policy.cache_file import CacheFile
 from spanhouse_collector.policy.checker import Checker
-from spanhouse_collector.policy.errors import MalformedPolicy, PolicyStoreError, UnknownKey
+from spanhouse_collector.policy.database import fault_of
+from spanhouse_collector.policy.errors import MalformedPolicy, PolicyFailed, PolicyStoreError
 from spanhouse_collector.policy.headers import POLICY_HEADERS, PolicyAsk, read_policy
 from spanhouse_collector.policy.identity import KEY_ID_DIGITS
 from spanhouse_collector.policy.keys import Vault, master_key
@@ -188,7 +189,7 @@ class PolicyEngine:
     def vault(self) -> Vault | None:
         """Return the stored keys, ``None`` while there are none; sees keys added by other processes.
 
-        Raises ``UnknownKey`` when they cannot be read: the call must not go on with its virtual key.
+        Raises ``PolicyFailed`` when they cannot be had now: the call must not go on with its virtual key.
         """
         try:
             if self._vault is None:
@@ -199,8 +200,9 @@ class PolicyEngine:
             elif self._vault.changed():
                 self._vault.reload()
         except (PolicyStoreError, sqlite3.Error) as error:
-            log.error("the stored keys cannot be read: %s", error)
-            raise UnknownKey("the stored keys cannot be read", "the operator finds the reason in the log") from None
+            log.error("a call with a stored key was refused: %s", error)
+            said = f"the file of stored keys {fault_of(error)}, so the call was not passed on"
+            raise PolicyFailed(said, "try again; the operator finds the whole reason in the log") from None
         return self._vault
 
     def context(self, call: Call) -> CallContext:

@@ -160,7 +160,7 @@ class Standing:
 
 
 class Ticket:
-    """An admitted call: charge it once when its usage is known."""
+    """An admitted call: charge it when its usage is known."""
 
     __slots__ = ("_charged", "_keys", "_meter", "standings")
 
@@ -175,10 +175,10 @@ class Ticket:
         """Tell whether a limit of this call is in money."""
         return any(limit.unit == "cents" for limit, _ in self._keys)
 
-    def charge(self, tokens: int | None, usd: Decimal | None) -> None:
-        """Count what the call used; ``None`` is unknown. A second charge does nothing."""
+    def charge(self, tokens: int | None, usd: Decimal | None, *, more: bool = False) -> None:
+        """Count what the call used; ``None`` is unknown. After a charge that is not one of ``more``, none counts."""
         if not self._charged:
-            self._charged = True
+            self._charged = not more
             self._meter.charge(self._keys, tokens, usd)
 
 

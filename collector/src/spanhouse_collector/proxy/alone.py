@@ -20,8 +20,10 @@ from spanhouse_collector.config import Settings
 from spanhouse_collector.errors import ConfigError, Unauthenticated
 from spanhouse_collector.policy.engine import policy_for
 from spanhouse_collector.policy.pool_pages import PoolPages
+from spanhouse_collector.policy.remote_budgets import RemoteBudgets
 from spanhouse_collector.proxy.app import MIB, Proxy, ProxyOptions
 from spanhouse_collector.proxy.browsers import PageGuard
+from spanhouse_collector.proxy.endpoint import Endpoint
 from spanhouse_collector.proxy.process import RecorderSetup
 from spanhouse_collector.proxy.serving import RelayProtocol
 from spanhouse_collector.proxy.tunnel import bind
@@ -96,6 +98,7 @@ class _Server(uvicorn.Server):
 
 def serve(settings: Settings) -> None:
     """Run the proxy until it is told to stop (SIGINT or SIGTERM)."""
+    endpoint = Endpoint.parse(settings.endpoint)
     listener = _listen(settings.proxy_host, settings.proxy_port)
     headers = {"authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
     setup = RecorderSetup(
@@ -114,13 +117,20 @@ def serve(settings: Settings) -> None:
         egress=settings.proxy_egress,
         page_guard=PageGuard(settings.origins) if not settings.proxy_key else None,
     )
+    budgets = RemoteBudgets(endpoint, headers) if settings.proxy_budgets else None
     options, policy = policy_for(
-        options, settings.proxy_policy, settings.proxy_data_dir.resolve(), settings.proxy_master_key
+        options, settings.proxy_policy, settings.proxy_data_dir.resolve(), settings.proxy_master_key, budgets
     )
     gate = KeyGate(settings.proxy_key)
     proxy = Proxy(options, setup, gate, policy=policy, operator=PoolPages(policy.pools, gate.check))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(proxy, settings, listener))
+    if budgets is not None:
+        budgets.start()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(proxy, settings, listener))
+    finally:
+        if budgets is not None:
+            budgets.stop()
 
 
 async def _serve(proxy: Proxy, settings: Settings, listener: socket.socket) -> None:

@@ -12,11 +12,12 @@ def refusal(error: CollectorError) -> Answer:
     """Return the answer to a call that the proxy could not pass on.
 
     ``Spanhouse-Error`` tells it apart from an error of the upstream's. ``type`` is where clients of
-    OpenAI's API look.
+    OpenAI's API look, the ``message`` outside is what those of AWS and Cohere show.
     """
     detail = {"code": error.code, "message": error.message, "hint": error.hint, "type": "spanhouse_proxy"}
     body = error.body if isinstance(error, Refused) else None
-    text = json.dumps(body or {"error": detail}).encode()
+    said = f"{error.message}; {error.hint}" if error.hint else error.message
+    text = json.dumps(body or {"error": detail, "message": said}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(text)).encode()),

@@ -11,54 +11,24 @@ from typing import Any
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from spanhouse_collector.parse.contract import (
-    CallContext,
     CallEnd,
     CallRecord,
-    CallStart,
     Direction,
-    Headers,
     Limits,
     Outcome,
+    Turn,
 )
 from spanhouse_collector.parse.reader import PROXY_ENDED, CallReader
 from spanhouse_collector.parse.spans import turn_spans
-from spanhouse_collector.policy.identity import KEY_ID_DIGITS, credential_id
 from spanhouse_collector.proxy import frames
-from spanhouse_collector.proxy.headers import call_context, recordable, redact_query
+from spanhouse_collector.proxy.charges import summary_of_turns
+from spanhouse_collector.proxy.cleaned import read_start
+from spanhouse_collector.proxy.headers import recordable
 from spanhouse_collector.proxy.wsframes import MessageReader
 
 log = logging.getLogger("spanhouse.proxy")
 
 MAX_OPEN_CALLS = 20_000
-
-
-def read_start(at_ns: int, value: Mapping[str, Any]) -> CallStart:
-    """Return the call that a ``START`` frame describes, without credentials."""
-    headers = recordable(value["headers"])
-    return CallStart(
-        call_id=value["call_id"],
-        provider=value["provider"],
-        upstream_url=_redacted_url(value["url"].decode("latin-1")),
-        method=value["method"].decode("latin-1"),
-        path=value["path"].decode("latin-1"),
-        query=redact_query(value["query"].decode("latin-1")),
-        request_headers=headers,
-        started_ns=at_ns,
-        traceparent=value["traceparent"].decode("latin-1"),
-        context=_context(value, headers),
-    )
-
-
-def _context(value: Mapping[str, Any], headers: Headers) -> CallContext:
-    """Return what the caller said, and what stands for the key it called with, as metadata ``key_id``."""
-    context = call_context(value["own"], headers)
-    key_id = credential_id(value["own"], value["headers"], value["query"])[:KEY_ID_DIGITS]
-    return replace(context, properties={**context.properties, "key_id": key_id}) if key_id else context
-
-
-def _redacted_url(url: str) -> str:
-    base, mark, query = url.partition("?")
-    return base + mark + redact_query(query)
 
 
 class OpenCall:
@@ -97,7 +67,7 @@ class OpenCall:
         record = self.reader.end(end)
         if moved is not None:
             provider, url = moved
-            record.start = replace(record.start, provider=provider, upstream_url=_redacted_url(url.decode("latin-1")))
+            record.start = replace(record.start, provider=provider, upstream_url=url.decode("latin-1"))
         return record
 
     def websocket_bytes(self, kind: int, data: bytes, at_ns: int) -> None:
@@ -111,10 +81,9 @@ class OpenCall:
         for message in reader.feed(data):
             self.reader.websocket_message(direction, message, at_ns)
 
-    def take_turns(self, limits: Limits) -> list[Span]:
-        """Return the spans of a WebSocket's answers that are complete: a connection may last for hours."""
-        turns = self.reader.take_turns()
-        return turn_spans(self.reader.start, turns, limits) if turns else []
+    def take_turns(self) -> list[Turn]:
+        """Return the answers of a WebSocket that are complete: a connection may last for hours."""
+        return self.reader.take_turns()
 
 
 class Book:
@@ -126,6 +95,8 @@ class Book:
         self.unreadable = 0
         #: (project, spans) of answers over WebSockets that are still open; whoever takes them empties it.
         self.turns: list[tuple[str, list[Span]]] = []
+        #: (call number, summary) of the same, for calls that ask for reports; likewise.
+        self.reports: list[tuple[int, dict[str, Any]]] = []
 
     def feed(self, kind: int, number: int, at_ns: int, payload: bytes) -> tuple[OpenCall, CallRecord] | None:
         """Take one frame; return the call and its record when the frame ends it."""
@@ -159,8 +130,10 @@ class Book:
             call.response_start(status, headers, at_ns)
         elif kind in (frames.CLIENT_BYTES, frames.SERVER_BYTES):
             call.websocket_bytes(kind, payload, at_ns)
-            if spans := call.take_turns(self._limits):
-                self.turns.append((call.project, spans))
+            if turns := call.take_turns():
+                self.turns.append((call.project, turn_spans(call.reader.start, turns, self._limits)))
+                if call.reports:
+                    self.reports.append((number, summary_of_turns(turns)))
         elif kind == frames.FORGET:
             del self.calls[number]
         elif kind == frames.END:

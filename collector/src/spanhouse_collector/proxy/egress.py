@@ -25,6 +25,8 @@ from spanhouse_collector.proxy.upstreams import Upstream
 ENVIRONMENT = "environment"
 _MAX_ANSWER_BYTES = 16 * 1024
 _USUAL_PORT = 3128
+#: What is refused by name: schemes of outgoing proxies that are not spoken here.
+_OTHERS = {"https": "TLS (https://)"} | dict.fromkeys(("socks", "socks4", "socks4a", "socks5", "socks5h"), "SOCKS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ def read_gateway(url: str) -> Gateway:
         host, port = parts.hostname or "", parts.port or _USUAL_PORT
     except ValueError:
         host, port, parts = "", 0, urlsplit("")
+    if parts.scheme in _OTHERS and host:
+        raise ConfigError(
+            f"an outgoing proxy that speaks {_OTHERS[parts.scheme]} is not supported, only one that takes CONNECT over http",
+            "most gates have such a port too (http://host:3128); else run a forwarder like privoxy or gost before it",
+        )
     if parts.scheme != "http" or not host:
         raise ConfigError("the outgoing proxy has no usable URL", "write http://host:3128; only http is spoken to it")
     authorization = ""

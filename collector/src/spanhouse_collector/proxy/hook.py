@@ -7,7 +7,8 @@ no further cost. A ``CallPolicy`` is then asked at each step, in this order, all
     attempted(call, attempt)        after each try, before the client saw a byte: go on, or try again
     response_chunk(data)            each piece that the client gets (as the upstream sent it)
     ended(call, end)                once, however the call ends
-    charged(summary)                once, later, when the call was read: tokens and cost (may never come)
+    charged(summary)                later, when the call was read: tokens and cost; once, or of a WebSocket
+                                    for its answers as they end (may never come)
 
 What a policy raises as ``Refused`` is answered to the client; any other fault of a policy is logged and
 the call goes on without it.
@@ -111,7 +112,7 @@ class CallPolicy(Protocol):
         """See the end."""
 
     def charged(self, summary: Mapping[str, Any]) -> None:
-        """See what was read of the call (``charges.summary_of``): model, tokens, cost."""
+        """See what was read of the call, or of answers over a WebSocket (``charges``): model, tokens, cost."""
 
 
 class Policy(Protocol):

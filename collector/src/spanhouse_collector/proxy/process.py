@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -66,6 +67,7 @@ class RecorderProcess:
 
     def __init__(self, setup: RecorderSetup) -> None:
         self._setup = setup
+        self._relay_id = uuid.uuid4().hex
         self._socket: socket.socket | None = None
         self._writing = False
         self._waiting: deque[bytes | memoryview] = deque()
@@ -254,6 +256,7 @@ class RecorderProcess:
             "endpoint": setup.endpoint,
             "headers": dict(setup.headers),
             "resource": dict(setup.resource),
+            "relay_id": self._relay_id,
         }
         first = frames.pack(frames.SETUP, 0, 0, value)
         self._waiting.appendleft(first)

@@ -20,6 +20,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from spanhouse_collector.proxy.journal import abandoned, journals_of
+
 log = logging.getLogger("spanhouse.proxy")
 
 #: What one delivery holds at most; a single larger row still goes.
@@ -201,13 +203,17 @@ class Queue:
 
 
 def peek(path: Path) -> dict[str, int]:
-    """Return what ``Queue.stats`` would of a file that is not open here; nothing of one that cannot be read."""
+    """Return what ``Queue.stats`` would of a file that is not open here; nothing of one that cannot be read.
+
+    Journals that a recorder left count as a batch each.
+    """
+    unread = len(abandoned(journals_of(path)))
     if not path.exists():
-        return {"queue_bytes": 0, "queue_batches": 0}
+        return {"queue_bytes": 0, "queue_batches": unread}
     try:
         with closing(sqlite3.connect(path, timeout=0.2)) as connection:
             size, batches = connection.execute(_SIZE).fetchone()
-            return {"queue_bytes": size, "queue_batches": batches, **dict(connection.execute(_COUNTS))}
+            return {"queue_bytes": size, "queue_batches": batches + unread, **dict(connection.execute(_COUNTS))}
     except (sqlite3.Error, OSError):
         return {}
 

@@ -15,18 +15,20 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from spanhouse_collector.parse.contract import CallRecord
-from spanhouse_collector.parse.export import trace_request
-from spanhouse_collector.parse.spans import call_spans
 from spanhouse_collector.proxy import frames
 from spanhouse_collector.proxy.book import Book, OpenCall
 from spanhouse_collector.proxy.charges import summary_of
+from spanhouse_collector.proxy.cleaned import cleaned
+from spanhouse_collector.proxy.journal import Journal, journals_of
+from spanhouse_collector.proxy.keeper import Keeper
+from spanhouse_collector.proxy.leftovers import Leftovers
 from spanhouse_collector.proxy.line import Line, ParentDelivery
 from spanhouse_collector.proxy.queue import Queue
 from spanhouse_collector.proxy.sender import Delivery, OtlpDelivery, Sender
@@ -35,88 +37,115 @@ log = logging.getLogger("spanhouse.proxy")
 
 #: Spans go into the queue as soon as nothing else is to be read, and at the latest after this long.
 KEEP_S = 0.01
-GATHER_SPANS = 500
-GATHER_BYTES = 4 * 1024 * 1024
 STATS_S = 1.0
-#: The socket is emptied after as many frames: what is here survives the proxy, what did not fit does not.
-EMPTY_FRAMES = 64
+#: The socket is emptied again after this long: what is here survives the proxy, what did not fit does not.
+EMPTY_S = 0.001
 #: As much may wait here unread before the rest is left in the socket.
 MAX_WAITING_BYTES = 64 * 1024 * 1024
+#: What a frame takes beside its payload.
+FRAME_BYTES = 200
 #: How long the last spans may take to be sent when the proxy has ended.
 LAST_SEND_S = 2.0
 #: The relay's work goes first on a busy machine.
 NICE = 5
 
+Frame = tuple[int, int, int, bytes]
+
 
 class RecorderLoop:
-    """Reads frames until the proxy ends."""
+    """Reads frames until the proxy ends.
 
-    def __init__(self, line: Line, setup: Mapping[str, Any]) -> None:
+    What comes goes into the journal at once and is read in its turn, so that little is in the socket when both
+    processes are killed.
+    """
+
+    def __init__(self, line: Line, cut: frames.Frames, setup: Mapping[str, Any]) -> None:
         self._line = line
+        self._cut = cut
         self._book = Book()
-        self._queue = Queue(Path(setup["queue_path"]), int(setup["queue_max_bytes"]))
-        self._resource: dict[str, Any] = dict(setup["resource"])
+        path = Path(setup["queue_path"])
+        self._queue = Queue(path, int(setup["queue_max_bytes"]))
+        self._keeper = Keeper(self._queue, setup["resource"])
+        self._leftovers = Leftovers(journals_of(path), self._queue, setup["resource"], setup["relay_id"])
+        self._journal = Journal(journals_of(path), setup["relay_id"])
         self._delivery: Delivery
         if setup["endpoint"]:
             self._delivery = OtlpDelivery(setup["endpoint"], setup["headers"])
         else:
             self._delivery = ParentDelivery(line)
         self._sender = Sender(self._queue, self._delivery)
-        self._pending: dict[str, list[Span]] = {}
-        self._pending_spans = self._pending_bytes = 0
+        self._waiting: deque[Frame] = deque()
+        self._waiting_bytes = 0
+        self._received_s = 0.0
+        #: Calls that ended since spans were kept last.
+        self._ended: list[int] = []
         self._pending_since_s = 0.0
         self._stats_s = 0.0
         self._closing = self._gone = False
 
-    def run(self, cut: frames.Frames, first: list[tuple[int, int, int, bytes]]) -> None:
-        """Take frames until the proxy says that it stops, or is gone."""
+    def run(self, first: list[Frame]) -> None:
+        """Take frames until the proxy says that it stops, or is gone; ``first`` were cut already."""
         self._sender.start()
-        for frame in first:
-            self._take(*frame)
-        self._keep()
+        self._leftovers.start()
+        self._accept(first)
         while not (self._closing or self._gone):
             if time.monotonic() - self._stats_s >= STATS_S:
                 self._stats_s = time.monotonic()
                 self._report_stats()
-            self._read(cut, STATS_S)
+            self._read(STATS_S)
+        self._ended += self._book.calls
         for call, record in self._book.end_all(time.time_ns()):
             self._note(call, record)
         self._keep()
-        self._send_last(cut)
+        self._send_last()
+        self._leftovers.stop(0.5)
+        self._journal.close()
 
-    def _read(self, cut: frames.Frames, wait_s: float) -> None:
+    def _read(self, wait_s: float) -> None:
         """Take what has come and keep its spans."""
-        waiting: deque[bytes] = deque()
-        waiting_bytes = self._receive(waiting, wait_s)
-        while waiting:
-            data = waiting.popleft()
-            waiting_bytes -= len(data)
-            for count, frame in enumerate(cut.feed(data)):
-                self._take(*frame)
-                if count % EMPTY_FRAMES == EMPTY_FRAMES - 1:
-                    if waiting_bytes < MAX_WAITING_BYTES:
-                        waiting_bytes += self._receive(waiting, 0)
-                    if self._is_due:
-                        self._keep()
-            if not waiting and self._pending and not self._is_due:
-                waiting_bytes += self._receive(waiting, 0)
+        if not self._waiting:
+            self._receive(wait_s)
+        while self._waiting:
+            frame = self._waiting.popleft()
+            self._waiting_bytes -= len(frame[3]) + FRAME_BYTES
+            self._take(*frame)
+            now_s = time.monotonic()
+            if now_s - self._received_s >= EMPTY_S and self._waiting_bytes < MAX_WAITING_BYTES:
+                self._receive(0)
+            if self._is_due(now_s):
+                self._keep()
+            if not self._waiting and self._ended:
+                self._receive(0)
         self._keep()
 
-    @property
-    def _is_due(self) -> bool:
-        return bool(self._pending) and time.monotonic() - self._pending_since_s >= KEEP_S
+    def _is_due(self, now_s: float) -> bool:
+        return self._keeper.is_full or (self._keeper.holds_any and now_s - self._pending_since_s >= KEEP_S)
 
-    def _receive(self, waiting: deque[bytes], wait_s: float) -> int:
-        """Add what has come to what waits here; return how many bytes that was."""
+    def _receive(self, wait_s: float) -> None:
+        """Add what has come to what waits here."""
         data = None if self._gone else self._line.receive(wait_s)
         if data == b"":
             self._gone = True
-        if not data:
-            return 0
-        waiting.append(data)
-        return len(data)
+        if data:
+            self._accept(self._cut.feed(data))
+        self._received_s = time.monotonic()
 
-    def _send_last(self, cut: frames.Frames) -> None:
+    def _accept(self, received: Iterable[Frame]) -> None:
+        """Put frames into the journal and among those that wait, without the credentials in them."""
+        for kind, number, at_ns, raw in received:
+            try:
+                payload, bodies = cleaned(kind, raw)
+            except Exception as error:
+                log.error("a call cannot be read: %s", type(error).__name__)
+                self._book.unreadable += 1
+                continue
+            if kind <= frames.SERVER_BYTES:
+                self._journal.add(kind, number, at_ns, payload, bodies=bodies)
+            self._waiting.append((kind, number, at_ns, payload))
+            self._waiting_bytes += len(payload) + FRAME_BYTES
+        self._journal.flush()
+
+    def _send_last(self) -> None:
         """Send what is in the queue; what cannot be sent now, the next recorder does."""
         deadline_s = time.monotonic() + LAST_SEND_S
         # Delivering through the parent needs it, and the answers that it sends.
@@ -125,7 +154,7 @@ class RecorderLoop:
             if self._gone:
                 time.sleep(0.02)
             else:
-                self._read(cut, 0.02)
+                self._read(0.02)
             can_send = not self._gone or isinstance(self._delivery, OtlpDelivery)
         self._sender.drain(0.5)
         self._report_stats()
@@ -141,44 +170,39 @@ class RecorderLoop:
         done = self._book.feed(kind, number, at_ns, payload)
         while self._book.turns:
             self._gather(*self._book.turns.pop(0))
+        while self._book.reports:
+            asked, summary = self._book.reports.pop(0)
+            self._line.send(frames.pack(frames.REPORT, asked, at_ns, summary))
         if done is not None:
             call, record = done
             if call.reports:
                 self._line.send(frames.pack(frames.REPORT, number, at_ns, summary_of(record)))
             self._note(call, record)
+        if kind in (frames.END, frames.FORGET):
+            self._ended.append(number)
 
     def _note(self, call: OpenCall, record: CallRecord) -> None:
-        try:
-            spans = call_spans(record)
-        except Exception as error:
-            log.error("a call cannot be told as spans: %s", type(error).__name__)
-            self._book.unreadable += 1
-            return
-        self._gather(call.project, spans)
+        self._begin_pending()
+        self._keeper.note(call.project, record)
 
     def _gather(self, project: str, spans: list[Span]) -> None:
-        if not self._pending:
+        self._begin_pending()
+        self._keeper.gather(project, spans)
+
+    def _begin_pending(self) -> None:
+        if not self._keeper.holds_any:
             self._pending_since_s = time.monotonic()
-        self._pending.setdefault(project, []).extend(spans)
-        self._pending_spans += len(spans)
-        self._pending_bytes += sum(span.ByteSize() for span in spans)
-        if self._pending_spans >= GATHER_SPANS or self._pending_bytes >= GATHER_BYTES:
-            self._keep()
 
     def _keep(self) -> None:
-        pending, self._pending = self._pending, {}
-        self._pending_spans = self._pending_bytes = 0
-        if not pending:
-            return
-        batches = [(project, len(spans), trace_request(spans, self._resource)) for project, spans in pending.items()]
-        try:
-            self._queue.put(batches)
-        except Exception as error:
-            log.error("spans cannot be kept, they are lost: %s", error)
-            self._book.unreadable += sum(spans for _, spans, _ in batches)
+        ended, self._ended = self._ended, []
+        if self._keeper.keep() and ended:
+            self._journal.kept(ended)
 
     def _report_stats(self) -> None:
-        stats = {**self._queue.stats(), "unreadable": self._book.unreadable, "open_calls": len(self._book.calls)}
+        stats = self._queue.stats()
+        stats["queue_batches"] += self._leftovers.waiting
+        unreadable = self._book.unreadable + self._keeper.lost
+        stats |= {"unreadable": unreadable, "open_calls": len(self._book.calls)}
         self._line.send(frames.pack(frames.STATS, 0, time.time_ns(), stats))
 
 
@@ -198,7 +222,7 @@ def main(descriptor: int) -> int:
             return 0
         waiting.extend(cut.feed(data))
     _, _, _, payload = waiting[0]
-    RecorderLoop(line, frames.unpack(payload)).run(cut, waiting[1:])
+    RecorderLoop(line, cut, frames.unpack(payload)).run(waiting[1:])
     return 0
 
 

@@ -78,9 +78,12 @@ class Relay:
             self._page_guard.check(method, headers)
 
     def report(self, number: int, summary: Mapping[str, Any]) -> None:
-        """Take what the recorder read of a call to the policy that asked for it."""
-        policy = self._reports.pop(number, None)
-        if policy is not None:
+        """Take what the recorder read of a call to the policy that asked for it.
+
+        Of a WebSocket that stays open (``more``) again and again; an empty one tells that nothing follows.
+        """
+        policy = self._reports.get(number) if summary.get("more") else self._reports.pop(number, None)
+        if policy is not None and summary:
             guarded(policy.charged, summary)
 
     def expect_report(self, number: int, policy: CallPolicy) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import gzip
 import http.client
 import logging
-import ssl
 import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from spanhouse_collector.errors import ConfigError, Undeliverable
+from spanhouse_collector.errors import Undeliverable
+from spanhouse_collector.proxy.endpoint import Endpoint
 from spanhouse_collector.proxy.queue import MERGE_SPANS, Batch, Queue
 
 log = logging.getLogger("spanhouse.proxy")
@@ -42,13 +41,7 @@ class OtlpDelivery:
     """Posts to ``{endpoint}/v1/traces`` on one kept connection. Used by one thread."""
 
     def __init__(self, endpoint: str, headers: Mapping[str, str] | None = None) -> None:
-        parts = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"{endpoint!r} is no endpoint", "use http://host:4318, as for any OTLP exporter")
-        self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port or (443 if self._secure else 4318)
-        path = parts.path.rstrip("/")
-        self._path = path if path.endswith("/v1/traces") else f"{path}/v1/traces"
+        self._endpoint = Endpoint.parse(endpoint)
         self._headers = {"content-type": "application/x-protobuf", **(headers or {})}
         self._connection: http.client.HTTPConnection | None = None
 
@@ -61,14 +54,15 @@ class OtlpDelivery:
             headers = {**headers, "content-encoding": "gzip"}
         try:
             connection = self._open()
-            connection.request("POST", self._path, body, headers)
+            connection.request("POST", self._endpoint.traces_path, body, headers)
             answer = connection.getresponse()
             said = answer.read(4096)
             if answer.will_close or answer.length:
                 self.close()
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise Undeliverable(f"{self._host}:{self._port}: {type(error).__name__}", retry=True) from None
+            where = f"{self._endpoint.host}:{self._endpoint.port}"
+            raise Undeliverable(f"{where}: {type(error).__name__}", retry=True) from None
         if answer.status < 300:
             return
         later = answer.status not in _NEVER
@@ -84,12 +78,7 @@ class OtlpDelivery:
 
     def _open(self) -> http.client.HTTPConnection:
         if self._connection is None:
-            if self._secure:
-                self._connection = http.client.HTTPSConnection(
-                    self._host, self._port, timeout=SEND_TIMEOUT_S, context=ssl.create_default_context()
-                )
-            else:
-                self._connection = http.client.HTTPConnection(self._host, self._port, timeout=SEND_TIMEOUT_S)
+            self._connection = self._endpoint.connect(SEND_TIMEOUT_S)
         return self._connection
 
 

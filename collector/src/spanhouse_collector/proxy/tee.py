@@ -52,7 +52,7 @@ class Tee:
         self.dropped = 0
 
     def start(self, number: int, at_ns: int, start: Mapping[str, Any]) -> CallTee:
-        """Begin the copy of a call. ``start`` has built-in types only; ``book.read_start`` reads it."""
+        """Begin the copy of a call. ``start`` has built-in types only; ``cleaned.read_start`` reads it."""
         call = CallTee(self, number)
         call.add(frames.pack(frames.START, number, at_ns, start))
         return call

@@ -17,16 +17,14 @@ from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import Any, cast
 
-import httptools
-
 from spanhouse_collector.errors import CollectorError, Refused, UpstreamError
 from spanhouse_collector.parse.contract import CallEnd, Outcome
 from spanhouse_collector.proxy import frames
+from spanhouse_collector.proxy.answer_head import AnswerHead
 from spanhouse_collector.proxy.answers import refusal
 from spanhouse_collector.proxy.calls import call_start, call_url, child_traceparent, guarded
 from spanhouse_collector.proxy.headers import RawHeaders, sort_out
 from spanhouse_collector.proxy.hook import Call, CallPolicy
-from spanhouse_collector.proxy.http1 import MAX_HEAD_BYTES
 from spanhouse_collector.proxy.relay import Relay
 from spanhouse_collector.proxy.tee import CallTee
 from spanhouse_collector.proxy.upstreams import Upstream
@@ -106,7 +104,7 @@ class Tunnel:
         self._call: Call | None = None
         self._policy: CallPolicy | None = None
         self._asked: Upstream | None = None
-        self._answer = _AnswerHead()
+        self._answer = AnswerHead()
         self._waiting: list[bytes] = []
         self._over = asyncio.Event()
         self._outcome: tuple[Outcome, str, str] = ("complete", "", "")
@@ -281,63 +279,6 @@ class Tunnel:
         if self._policy is not None:
             guarded(self._policy.ended, call, end)
         metrics.calls.labels(call.provider, outcome, str(self._answer.status or "")).inc()
-
-
-class _AnswerHead:
-    """Reads the head of the answer to an upgrade from a copy; of a refusal also where its body ends."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: RawHeaders = []
-        self.fresh = False
-        self.switched = False
-        self.complete = False
-        self._body: list[bytes] = []
-        self._size = 0
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-
-    @property
-    def refused(self) -> bool:
-        """Tell whether the upstream answered with something else than the upgrade."""
-        return bool(self.status) and not self.switched
-
-    def feed(self, data: bytes) -> bytes:
-        """Take the next bytes; return those behind the head (of a refusal: its body)."""
-        if self._parser is None:
-            return data if self.switched else b""
-        self._size += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._parser = None
-            return data[upgrade.args[0] :]
-        except httptools.HttpParserError:
-            self._parser = None
-            self.complete = not self.switched
-            return b""
-        if not self.status and self._size > MAX_HEAD_BYTES:
-            self.complete = True
-        body, self._body = b"".join(self._body), []
-        return body
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.status:
-            self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        if self._parser is not None and not self.status:
-            status = self._parser.get_status_code()
-            if status == 101 or status >= 200:
-                self.status, self.fresh, self.switched = status, True, status == 101
-            else:
-                self.headers = []
-
-    def on_body(self, data: bytes) -> None:
-        self._body.append(data)
-
-    def on_message_complete(self) -> None:
-        if self.refused:
-            self.complete = True
 
 
 class TunnelProtocol(asyncio.Protocol):

@@ -6,13 +6,23 @@ from typing import Any
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
+from spanhouse_server.clock import MAX_TIME_NS
 from spanhouse_server.decode.common import scope_of
-from spanhouse_server.decode.refuse import Tally, describe_metric, refuse_metric, refuse_point
+from spanhouse_server.decode.refuse import (
+    ZERO_SPAN_ID,
+    ZERO_TRACE_ID,
+    Tally,
+    describe_metric,
+    refuse_metric,
+    refuse_point,
+)
 from spanhouse_server.decode.values import attributes, finite
-from spanhouse_server.model.raw import Attributes, Decoded, RawMetricPoint, Scope
+from spanhouse_server.model.raw import Attributes, Decoded, Exemplar, RawMetricPoint, Scope
 
 #: The flag of a point that says there is no value now (a scrape target went away): nothing to keep.
 _NO_VALUE = 1
+#: SDKs keep one exemplar per bucket; the newest are kept of a point with more.
+MAX_EXEMPLARS = 256
 _TEMPORALITIES = ("unspecified", "delta", "cumulative")
 
 
@@ -73,7 +83,37 @@ def _metric(
             scope=scope,
         )
         fill(raw, point)
+        if kind != "summary" and point.exemplars:
+            raw.exemplars = _exemplars(point.exemplars, raw.time_ns)
         decoded.points.append(raw)
+
+
+def _exemplars(found: Any, time_ns: int) -> list[Exemplar]:
+    """Return the examples of a point in order of time; what has no finite value is none.
+
+    ``time_ns`` is the point's, for those that tell no time of their own.
+    """
+    made = []
+    for exemplar in sorted(found, key=lambda each: each.time_unix_nano)[-MAX_EXEMPLARS:]:
+        which = exemplar.WhichOneof("value")
+        value = None if which is None else finite(float(getattr(exemplar, which)))
+        if value is None:
+            continue
+        # As the exemplar of a measurement outside any trace, one with ids that cannot be kept has none.
+        traced = (len(exemplar.trace_id), len(exemplar.span_id)) == (16, 8) and (
+            exemplar.trace_id != ZERO_TRACE_ID and exemplar.span_id != ZERO_SPAN_ID
+        )
+        known = 0 < exemplar.time_unix_nano <= MAX_TIME_NS
+        made.append(
+            Exemplar(
+                time_ns=exemplar.time_unix_nano if known else time_ns,
+                value=value,
+                trace_id=exemplar.trace_id.hex() if traced else "",
+                span_id=exemplar.span_id.hex() if traced else "",
+                attributes=attributes(exemplar.filtered_attributes),
+            )
+        )
+    return made
 
 
 def _fill_number(raw: RawMetricPoint, point: Any) -> None:

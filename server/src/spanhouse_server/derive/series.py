@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from spanhouse_server.clock import NS_PER_S
+from spanhouse_server.derive.anomaly.memory import LearntStates
 from spanhouse_server.derive.otel_series import is_otel, read_otel, split_otel
 from spanhouse_server.errors import BadQuery, BadRequest
 from spanhouse_server.query.figures import Figure, find_figure
@@ -104,10 +105,14 @@ def bucket_starts(from_s: int, to_s: int, interval_s: int, offset_s: int = 0) ->
 
 
 class StoreSeries:
-    """Reads the columnar store by the metrics of the API, in pieces below their limit of buckets."""
+    """Reads the columnar store by the metrics of the API, in pieces below their limit of buckets.
 
-    def __init__(self, store: ColumnarStore) -> None:
+    ``learnt`` keeps what rules learn from it over restarts; without it they learn anew.
+    """
+
+    def __init__(self, store: ColumnarStore, learnt: LearntStates | None = None) -> None:
         self._store = store
+        self.learnt = learnt
 
     def read(self, project_id: str, query: SeriesQuery, from_s: int, to_s: int) -> list[Series]:
         """Return the series; see ``SeriesSource``."""

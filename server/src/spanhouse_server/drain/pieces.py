@@ -7,7 +7,7 @@ is the root that stands for its trace. Repeating is harmless: the same pieces gi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from spanhouse_server import price
 from spanhouse_server.drain.transform import priced_span
@@ -21,22 +21,33 @@ from spanhouse_server.store.readback import RAW_LOG_COLUMNS, raw_log
 #: Spans made again in one go: bounds the pieces in memory.
 CHUNK = 250
 
+
+class Assembled(NamedTuple):
+    """What was made of pieces: the traces that changed, and how many spans no earlier batch had made."""
+
+    traces: set[TraceKey]
+    new_spans: int
+
+
 _Pieces = dict[tuple[str, str], list[tuple[Mapping[str, Any], RawLog]]]
 
 
-def assemble_spans(store: ColumnarStore, touched: Iterable[SpanKey], book: PriceBook = NO_PRICES) -> set[TraceKey]:
-    """Store these spans and their traces' roots as their pieces tell; return the traces that changed."""
+def assemble_spans(store: ColumnarStore, touched: Iterable[SpanKey], book: PriceBook = NO_PRICES) -> Assembled:
+    """Store these spans and their traces' roots as their pieces tell."""
     by_project: dict[str, set[tuple[str, str]]] = {}
     for project_id, trace_id, span_id in touched:
         by_project.setdefault(project_id, set()).add((trace_id, span_id))
     changed: set[TraceKey] = set()
+    new_spans = 0
     for project_id, spans in by_project.items():
         roots = {(trace_id, root_hex(trace_id)) for trace_id, _ in spans}
         for part in _chunks(sorted(spans - roots)):
-            changed |= _assemble(store, project_id, part, {}, book)
+            made = _assemble(store, project_id, part, {}, book)
+            changed, new_spans = changed | made.traces, new_spans + made.new_spans
         for part in _chunks(sorted(roots)):
-            changed |= _assemble(store, project_id, part, _latest(store, project_id, part), book)
-    return changed
+            made = _assemble(store, project_id, part, _latest(store, project_id, part), book)
+            changed, new_spans = changed | made.traces, new_spans + made.new_spans
+    return Assembled(changed, new_spans)
 
 
 def _chunks(spans: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
@@ -49,9 +60,9 @@ def _assemble(
     spans: list[tuple[str, str]],
     latest: Mapping[str, tuple[int, int]],
     book: PriceBook,
-) -> set[TraceKey]:
+) -> Assembled:
     made = []
-    changed = set()
+    versions: dict[tuple[str, str], int] = {}
     own = price.own_prices(book, project_id)
     for (trace_id, span_id), pieces in _pieces(store, project_id, spans).items():
         end_ns, version = latest.get(trace_id, (0, 0))
@@ -61,10 +72,28 @@ def _assemble(
         version = max(version, *(row["version"] for row, _ in pieces))
         days = max(row["retention_days"] for row, _ in pieces)
         made.append(rows.span_row(project_id, version, days, priced_span(raw, own=own)))
-        changed.add((project_id, trace_id))
-    if made:
-        store.insert("spans", rows.lines(made))
-    return changed
+        versions[trace_id, span_id] = version
+    if not made:
+        return Assembled(set(), 0)
+    before = _versions(store, project_id, list(versions))
+    store.insert("spans", rows.lines(made))
+    # As for spans that came whole: one of this very version is this batch again, after a crash before it was counted.
+    new_spans = sum(before.get(span, version) == version for span, version in versions.items())
+    return Assembled({(project_id, trace_id) for trace_id, _ in versions}, new_spans)
+
+
+def _versions(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Return the versions of those of these spans that are stored."""
+    found = store.select(
+        """
+        SELECT trace_id, span_id, max(version) AS newest FROM spans
+        WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
+          AND (trace_id, span_id) IN ({spans:Array(Tuple(String, String))})
+        GROUP BY trace_id, span_id
+        """,
+        {"project": project_id, "traces": sorted({trace_id for trace_id, _ in spans}), "spans": spans},
+    )
+    return {(row["trace_id"], row["span_id"]): row["newest"] for row in found}
 
 
 def _pieces(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]]) -> _Pieces:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from spanhouse_server.drain.across import judge
+from spanhouse_server.drain.recent_calls import RecentCalls, calls_in
 from spanhouse_server.model.facts import IndexRow, SettledTrace, TraceRow
 from spanhouse_server.normalise.settle import settle
 from spanhouse_server.store import rows
@@ -16,39 +18,67 @@ from spanhouse_server.store.contract import ColumnarStore, IndexKeys, TraceKey
 
 #: Traces settled in one go: bounds memory when a log burst or replay touches very many.
 CHUNK = 500
+#: Settling a trace because its verdict changed changes no other verdict; a round more is for one call in two chunks.
+ROUNDS = 3
 
 
-def settle_traces(store: ColumnarStore, traces: Iterable[TraceKey], version: int) -> dict[TraceKey, int]:
-    """Compute and insert the index rows of these traces from the spans stored now.
+def settle_traces(
+    store: ColumnarStore, traces: Iterable[TraceKey], version: int, recent: RecentCalls | None = None
+) -> dict[TraceKey, int]:
+    """Compute and insert the index rows of these traces from the spans stored now, stamped ``version`` (ns) or just above.
 
-    Returns how many spans each of them has.
+    A call that another trace reports too may change what counts there: such traces are settled as well.
+    ``recent`` spares the search for them where there can be none. Returns how many spans each of the traces has.
     """
-    pending = list(traces)
+    pending = set(traces)
     sizes: dict[TraceKey, int] = {}
-    for start in range(0, len(pending), CHUNK):
-        sizes |= _settle_chunk(store, pending[start : start + CHUNK], version)
+    for settling in range(ROUNDS):
+        ordered = sorted(pending)
+        pending = set()
+        for start in range(0, len(ordered), CHUNK):
+            chunk = ordered[start : start + CHUNK]
+            pending |= _settle_chunk(store, chunk, version + settling, recent, sizes, asked=not settling)
+        if not pending:
+            break
     return sizes
 
 
-def _settle_chunk(store: ColumnarStore, traces: list[TraceKey], version: int) -> dict[TraceKey, int]:
+def _settle_chunk(
+    store: ColumnarStore,
+    traces: list[TraceKey],
+    version: int,
+    recent: RecentCalls | None,
+    sizes: dict[TraceKey, int],
+    asked: bool,
+) -> set[TraceKey]:
+    """Settle some traces, ``asked`` for or for another's sake; add their sizes, return the others to settle now."""
     facts = store.facts(traces)
     keys = store.index_keys(traces)
+    settled = {trace: settle(trace[0], members, version) for trace, members in facts.items()}
+    verdicts = judge(store, settled, _doubtful(settled, recent))
     index_rows: list[IndexRow] = []
     trace_rows: list[TraceRow] = []
-    for trace in traces:
-        members = facts.get(trace)
-        if not members:
-            continue
-        settled = settle(trace[0], members, version)
-        index_rows += settled.spans
-        trace_rows.append(settled.trace)
+    for trace, alone in settled.items():
+        elsewhere = verdicts.elsewhere.get(trace)
+        whole = settle(trace[0], facts[trace], version, elsewhere) if elsewhere else alone
+        index_rows += whole.spans
+        trace_rows.append(whole.trace)
         if trace in keys:
-            _retire_moved(settled, keys[trace], index_rows, trace_rows)
-    if index_rows:
-        store.insert("span_index", rows.lines(index_rows))
-    if trace_rows:
-        store.insert("traces", rows.lines(trace_rows))
-    return {trace: len(facts.get(trace, ())) for trace in traces}
+            _retire_moved(whole, keys[trace], index_rows, trace_rows)
+    blocks = [("span_index", rows.lines(index_rows)), ("traces", rows.lines(trace_rows))]
+    # Whoever sees the header has the spans. But a trace that is settled for another's sake is found again after a
+    # crash by what ``span_index`` says of it, so that goes last.
+    for table, block in blocks if asked else reversed(blocks):
+        if block:
+            store.insert(table, block)
+    sizes |= {trace: len(facts.get(trace, ())) for trace in traces}
+    return verdicts.others
+
+
+def _doubtful(settled: dict[TraceKey, SettledTrace], recent: RecentCalls | None) -> set[TraceKey]:
+    if recent is None:
+        return set(settled)
+    return recent.doubtful({trace: calls_in(one) for trace, one in settled.items()})
 
 
 def _retire_moved(

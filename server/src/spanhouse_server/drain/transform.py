@@ -13,6 +13,7 @@ from spanhouse_server import price
 from spanhouse_server.decode import decode, parse
 from spanhouse_server.decode.pending import stamp_ns
 from spanhouse_server.drain import handover
+from spanhouse_server.drain.recent_calls import Call, calls_in
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.model.feedback import Feedback
 from spanhouse_server.model.prices import NO_PRICES, PriceBook
@@ -38,11 +39,12 @@ PROTOBUF = "application/x-protobuf"
 
 @dataclass(slots=True)
 class PreparedTrace:
-    """A trace as settled from one batch alone: right as long as the store knows no more of it."""
+    """A trace as settled from one batch alone: right as long as the store knows no more of it, nor of its ``calls``."""
 
     versions: dict[str, int]
     index_rows: bytes
     trace_row: bytes
+    calls: tuple[Call, ...]
 
 
 @dataclass(slots=True)
@@ -118,7 +120,8 @@ def transform(
         result.traces[trace_key] = prepare_trace(trace_key[0], members, settle_version)
 
     result.blocks = {
-        "spans": b"\n".join([row for row, _ in spans.values()]),
+        # In the order of the table's key, with which they begin: the engine need not put them into order.
+        "spans": b"\n".join(sorted([row for row, _ in spans.values()])),
         "logs": rows.lines(log_rows),
         "metric_points": rows.lines(point_rows),
         "scores": rows.lines(score_rows),
@@ -140,6 +143,7 @@ def prepare_trace(project_id: str, facts: list[SpanFacts], settle_version: int) 
         {each.span_id: each.version for each in facts},
         bare_index(settled.spans),
         rows.dump(settled.trace),
+        calls_in(settled),
     )
 
 
@@ -177,5 +181,7 @@ def _point_rows(entry: SpoolEntry, days: int, points: list[RawMetricPoint]) -> l
     for point in points:
         point.attributes = redact_attributes(point.attributes)
         point.resource = redact_attributes(point.resource)
+        for exemplar in point.exemplars:
+            exemplar.attributes = redact_attributes(exemplar.attributes)
         made.append(rows.point_row(entry.project_id, entry.received_ns, days, point))
     return made

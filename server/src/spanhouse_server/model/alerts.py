@@ -140,7 +140,7 @@ class Channel:
 
     ``secrets_set`` names those that are set. Alerts that share the values of ``group_by`` go in one notification:
     the first waits ``group_wait_s`` for others, changes wait ``group_interval_s``, and what goes on firing is said
-    again after ``repeat_interval_s``.
+    again after ``repeat_interval_s``. ``managed_by`` is as with rules.
     """
 
     id: str
@@ -157,6 +157,7 @@ class Channel:
     repeat_interval_s: int = 14_400
     send_resolved: bool = True
     enabled: bool = True
+    managed_by: str = ""
     created_ns: int = 0
     updated_ns: int = 0
 
@@ -191,7 +192,8 @@ class Silence:
 class Inhibition:
     """A firing alert that ``source`` fits holds back those that ``target`` fits, where the ``equal`` labels agree.
 
-    ``equal`` of ``("*",)`` stands for all labels but ``alertname``, ``severity`` and ``type``.
+    ``equal`` of ``("*",)`` stands for all labels but ``alertname``, ``severity`` and ``type`` (the metric is one of
+    them), and for the filter of their rules: what differs in any of these is about something else.
     """
 
     source: tuple[Matcher, ...]
@@ -264,7 +266,8 @@ class Group:
 class Notification:
     """A message in the outbox. ``id`` stays the same over all attempts, so that receivers can tell repetitions.
 
-    ``attempts`` counts the sendings so far; ``next_try_ns`` is when the next one is due.
+    ``attempts`` counts the sendings so far, ``tried_ns`` is when the last one was; ``next_try_ns`` is when the next
+    one is due.
     """
 
     id: str
@@ -275,6 +278,7 @@ class Notification:
     created_ns: int
     state: DeliveryState = "waiting"
     attempts: int = 0
+    tried_ns: int | None = None
     next_try_ns: int = 0
     ended_ns: int | None = None
     error: str = ""

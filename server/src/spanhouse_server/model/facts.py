@@ -70,7 +70,9 @@ class IndexRow(SpanFacts):
 
     ``version`` is the settle stamp here; session, user, tags and the rest of the context are
     those of the trace where the span had none of its own. ``counted_reason`` says why the span
-    counts or does not (``normalise.settle_usage``).
+    counts or does not (``normalise.settle_usage``); a model span with a response id has its scope in
+    ``call_scope``, and ``lone_call`` tells that its trace has nothing but other model spans above it
+    (``normalise.settle_across``).
     """
 
     project_id: str = ""
@@ -80,6 +82,8 @@ class IndexRow(SpanFacts):
     model: str = ""
     counted: bool = False
     counted_reason: str = ""
+    call_scope: str = ""
+    lone_call: bool = False
 
 
 @dataclass(slots=True)

@@ -91,6 +91,21 @@ class RawLog:
 
 
 @dataclass(slots=True)
+class Exemplar:
+    """One measurement that went into a data point.
+
+    ``trace_id`` and ``span_id`` (hex) are of the span that was active, empty where there was none.
+    ``attributes`` are those that the point itself was aggregated over.
+    """
+
+    time_ns: int
+    value: float
+    trace_id: str
+    span_id: str
+    attributes: Attributes
+
+
+@dataclass(slots=True)
 class RawMetricPoint:
     """One data point of a metric.
 
@@ -124,6 +139,7 @@ class RawMetricPoint:
     negative_offset: int = 0
     negative_counts: list[int] = field(default_factory=list)
     quantiles: list[tuple[float, float]] = field(default_factory=list)
+    exemplars: list[Exemplar] = field(default_factory=list)
 
 
 @dataclass(slots=True)

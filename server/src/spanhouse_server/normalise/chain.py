@@ -10,6 +10,7 @@ from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.context import read_context
 from spanhouse_server.normalise.dialects import dialect_of
 from spanhouse_server.normalise.dialects.otel_content import LOG_EVENTS, log_event_name
+from spanhouse_server.normalise.names import provider_of_model
 from spanhouse_server.normalise.outcome import read_outcome, read_ttft
 from spanhouse_server.normalise.preview import fill_previews
 from spanhouse_server.normalise.redact import redact_logs, redact_span
@@ -17,7 +18,7 @@ from spanhouse_server.normalise.usage import reported_cost
 from spanhouse_server.normalise.view import View
 
 #: Raised whenever a mapping changes, so that stored spans can be told apart and mapped again.
-MAPPER_VERSION = 3
+MAPPER_VERSION = 4
 #: Where our proxy names what it cut of a call's content, if anything.
 PROXY_CUT = "spanhouse.proxy.truncated"
 #: Added to the flags of a span whose mapping failed; it is kept with name, time and raw record.
@@ -51,6 +52,8 @@ def _read(raw: RawSpan, logs: Sequence[RawLog]) -> Span:
     dialect = dialect_of(view)
     dialect.read(view, span)
     span.dialect = dialect.name
+    if not span.provider and span.request_model:
+        span.provider = provider_of_model(span.request_model)
     if span.cost.reported_usd is None:
         span.cost.reported_usd = reported_cost(view)
     read_context(view, span)

@@ -9,6 +9,7 @@ from spanhouse_server.model.span import Message, Part
 from spanhouse_server.normalise import jsontext
 from spanhouse_server.normalise.names import KNOWN_ROLES, ROLES, fold_role
 from spanhouse_server.normalise.parts import (
+    HOSTED_CALLS,
     fold_part,
     fold_parts,
     plain_text,
@@ -22,7 +23,13 @@ MAX_MESSAGES = 10_000
 _PLAIN_ROLES = ("user", "assistant", "system")
 _CHAT_KEYS = frozenset({"content", "parts", "tool_calls", "message", "kwargs", "data"})
 #: Items of OpenAI's Responses API that stand beside messages, and who speaks them.
-_ITEM_ROLES = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
+_ITEM_ROLES = {
+    **dict.fromkeys((*HOSTED_CALLS, "image_generation_call", "custom_tool_call"), "assistant"),
+    "custom_tool_call_output": "tool",
+    "function_call": "assistant",
+    "function_call_output": "tool",
+    "reasoning": "assistant",
+}
 
 
 def text_message(role: str, text: str) -> Message:
@@ -167,6 +174,10 @@ def _parts_of_chat(item: dict[str, Any], role: str) -> list[Part]:
     refusal = item.get("refusal")
     if isinstance(refusal, str) and refusal:
         parts.append({"type": "refusal", "content": refusal})
+    if isinstance(item.get("audio"), dict):  # OpenAI's spoken answer, with what it says
+        transcript = item["audio"].get("transcript")
+        parts += [] if parts else fold_parts(transcript if isinstance(transcript, str) else None)
+        parts.append(fold_part({"type": "output_audio", "audio": item["audio"]}))
     calls = item.get("tool_calls")
     if calls is not None:
         parts += fold_tool_calls(calls, [part.get("id") for part in parts if part.get("type") == "tool_call"])
@@ -195,10 +206,10 @@ def fold_tool_calls(value: Any, known_ids: Sequence[Any] = ()) -> list[Part]:
 
 
 def content_of(value: Any) -> Any:
-    """Return content with blocks in JSON text opened; any other text, JSON or not, stays text."""
+    """Return content with blocks in JSON text, or as Python shows them, opened; any other text stays text."""
     if not isinstance(value, str) or value[:1] != "[":
         return value
-    blocks = jsontext.load(value)
+    blocks = jsontext.load_python(value) if value[:3] == "[{'" else jsontext.load(value)
     if isinstance(blocks, list) and blocks and all(_is_block(block) for block in blocks):
         return blocks
     return value

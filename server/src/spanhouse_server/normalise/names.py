@@ -1,4 +1,4 @@
-"""The closed vocabularies: providers, operations, roles, and the category each operation means."""
+"""The closed vocabularies: providers, operations, roles, reasons to stop, and the category each operation means."""
 
 from __future__ import annotations
 
@@ -79,6 +79,12 @@ WELL_KNOWN_PROVIDERS = frozenset(
         "perplexity",
         "x_ai",
     ]
+)
+#: Amazon Bedrock's ids of models and inference profiles: no other provider writes them so.
+_BEDROCK = re.compile(
+    r"(?:arn:aws[\w-]*:bedrock:.+/)?(?:(?:us|eu|apac|ap|au|ca|jp|us-gov|global)\.)?"
+    r"(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral|openai|qwen|stability|twelvelabs|writer)"
+    r"\.[\w.-]+(?::\d+){0,2}(?::\w+)?"
 )
 #: Frameworks that put their own name where the provider belongs.
 NOT_PROVIDERS = frozenset(
@@ -164,6 +170,24 @@ ROLES = {
 }
 KNOWN_ROLES = frozenset({"system", "user", "assistant", "tool"})
 
+#: Why a model stopped, as providers and engines say it in lower case, folded to what OpenTelemetry's messages say.
+FINISH_REASONS = {
+    reason: folded
+    for folded, reasons in {
+        "stop": "stop end_turn end complete completed done finish finished eos eos_token stop_sequence stop_token"
+        " stop_word stop_criteria_met",
+        "length": "length max_tokens max_output_tokens max_length max_new_tokens model_length token_limit error_limit"
+        " max_completion_tokens model_context_window_exceeded context_length_exceeded",
+        "content_filter": "content_filter content_filtered content_filter_triggered refusal guardrail_intervened"
+        " guardrail_triggered safety image_safety recitation image_recitation blocklist prohibited_content"
+        " image_prohibited_content spii model_armor error_toxic",
+        "tool_call": "tool_call tool_calls tool_use tool function_call function_calls",
+        "error": "error failed malformed_function_call malformed_tool_use malformed_model_output unexpected_tool_call"
+        " malformed_response",
+    }.items()
+    for reason in reasons.split()
+}
+
 
 def fold_provider(value: str, product: str = "") -> str:
     """Return OpenTelemetry's name of a provider; empty for frameworks that pose as one.
@@ -200,6 +224,11 @@ def _provider_of_host(name: str) -> str | None:
     return "" if known is None and (address[2] or _NUMBERED.fullmatch(host)) else known
 
 
+def provider_of_model(model: str) -> str:
+    """Return the provider that a model's name alone gives away, else an empty text."""
+    return "aws.bedrock" if "." in model and len(model) < 256 and _BEDROCK.fullmatch(model) else ""
+
+
 def fold_operation(value: str) -> str:
     """Return the newest name of an operation; unknown ones stay as they are."""
     if value in CATEGORY_OF_OPERATION:  # the newest names themselves
@@ -216,3 +245,13 @@ def fold_role(value: str, otherwise: str) -> str:
     if not name:
         return otherwise
     return ROLES.get(name, name)
+
+
+def fold_finish_reason(value: str) -> str:
+    """Return why a model stopped: ``stop length content_filter tool_call error``, others in lower case."""
+    known = FINISH_REASONS.get(value)
+    if known is not None:
+        return known
+    # `FinishReason.MAX_TOKENS` is the name of an enumeration's member, `FINISH_REASON_SAFETY` one of protobuf.
+    name = value.strip().rpartition(".")[2].lower().replace("-", "_").replace(" ", "_")
+    return FINISH_REASONS.get(name.removeprefix("finish_reason_"), name)

@@ -1,4 +1,4 @@
-"""How a span ended and how fast it began to answer: error type, status, time to first token."""
+"""How a span ended and how fast it began to answer: reasons to stop, error type, status, time to first token."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from spanhouse_server.model.raw import RawEvent
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.dialects.otel_content import EXCEPTION, log_event_name
+from spanhouse_server.normalise.names import fold_finish_reason
 from spanhouse_server.normalise.values import name_of, seconds_to_ns
 from spanhouse_server.normalise.view import View
 
@@ -34,10 +35,15 @@ _GENAI_EXCEPTIONS = frozenset({"exception", EXCEPTION})
 
 
 def read_outcome(view: View, span: Span) -> None:
-    """Fill in the error type, and the status where only other evidence tells of an error.
+    """Fold why the model stopped; fill in the error type, and the status where only other evidence tells of an error.
 
     An exception event alone does not turn a span into an error that its sender ended as ``ok``.
     """
+    if span.finish_reasons:
+        span.finish_reasons = [fold_finish_reason(reason) for reason in span.finish_reasons]
+    for message in span.output_messages:
+        if "finish_reason" in message:
+            message["finish_reason"] = fold_finish_reason(message["finish_reason"])
     raw = span.raw
     error_type = name_of(view.get("error.type"))
     if not error_type and raw.status_code != "ok":

@@ -18,12 +18,15 @@ def text_part(text: str) -> Part:
 
 
 def tool_call_part(call_id: Any, name: Any, arguments: Any) -> Part:
-    """Return a tool call; arguments in JSON text become the object they spell."""
+    """Return a tool call; arguments in JSON text, or as Python shows them, become the object they spell."""
     part: Part = {"type": "tool_call"}
     if call_id:
         part["id"] = call_id
     part["name"] = name if isinstance(name, str) else ""
     part["arguments"] = opened(arguments)
+    if type(part["arguments"]) is str and part["arguments"][:1] == "{":
+        found, cut = jsontext.parse_python(part["arguments"])
+        part["arguments"] = part["arguments"] if cut else found
     return part
 
 
@@ -118,7 +121,7 @@ def _tool_response(item: Part) -> Part | None:
     keys = ("response", "result", "output", "content")
     response = next((item[key] for key in keys if item.get(key) is not None), None)
     call_id = item.get("id") or item.get("tool_use_id") or item.get("tool_call_id") or item.get("call_id")
-    if item.get("type") == "function_call_output":
+    if item.get("type") in ("function_call_output", "custom_tool_call_output"):
         call_id = item.get("call_id") or call_id
     if isinstance(response, list):
         response = plain_text(response) or response
@@ -146,23 +149,23 @@ def _from_url(modality: str, url: Any) -> Part | None:
     if url.startswith("data:"):
         head, comma, data = url[5:].partition(",")
         if comma:
-            part = {"type": "blob", "modality": modality, "content": data}
-            return {**part, "mime_type": head.partition(";")[0]} if head.partition(";")[0] else part
+            mime_type = head.partition(";")[0]
+            part = {"type": "blob", "modality": _modality_of(mime_type, modality), "content": data}
+            return {**part, "mime_type": mime_type} if mime_type else part
     return {"type": "uri", "modality": modality, "uri": url}
 
 
 def _media(item: Part) -> Part | None:
+    """Fold an image, a sound, a video or a document, wherever its vocabulary keeps the data."""
     kind = str(item.get("type", ""))
     modality = next((known for known in _MODALITIES if known in kind), "document")
+    inner = item.get("file") or item.get("audio")
+    if isinstance(inner, dict):  # OpenAI's files and spoken answers
+        item = {**item, **inner}
     source = item.get("source")
     if isinstance(source, dict):
         if source.get("type") == "base64" or "data" in source:
-            return {
-                "type": "blob",
-                "modality": modality,
-                "mime_type": source.get("media_type"),
-                "content": source.get("data"),
-            }
+            return _blob(modality, source.get("media_type"), source.get("data"))
         if source.get("type") == "text":
             return {"type": "text", "content": str(source.get("data", ""))}
         if source.get("url"):
@@ -172,10 +175,71 @@ def _media(item: Part) -> Part | None:
     audio = item.get("input_audio")
     if isinstance(audio, dict):
         mime_type = f"audio/{audio['format']}" if isinstance(audio.get("format"), str) else None
-        return {"type": "blob", "modality": "audio", "mime_type": mime_type, "content": audio.get("data")}
+        return _blob("audio", mime_type, audio.get("data"))
+    mime_type = next((item[key] for key in _MIME_KEYS if isinstance(item.get(key), str)), None)
+    if mime_type is not None:
+        modality = _modality_of(mime_type, modality)
+    for key in _DATA_KEYS:
+        data = item.get(key)
+        if isinstance(data, str) and data:
+            is_address = data.startswith("data:") or "://" in data[:16]
+            return _from_url(modality, data) if is_address else _blob(modality, mime_type, data)
     if item.get("file_id"):
         return {"type": "file", "modality": modality, "file_id": item["file_id"]}
-    return _from_url(modality, item.get("image_url") or item.get("image") or item.get("url"))
+    for key in _URL_KEYS:
+        if item.get(key):
+            return _from_url(modality, item[key])
+    return {"type": "file", "modality": modality, "file_id": item["id"]} if item.get("id") else None
+
+
+#: Where vocabularies keep the type of media, their data in base64, an address.
+_MIME_KEYS = ("mime_type", "media_type", "mimeType", "mediaType")
+_DATA_KEYS = ("data", "base64", "file_data")
+_URL_KEYS = ("image_url", "video_url", "audio_url", "image", "url", "file_url", "file_uri", "fileUri")
+
+
+def _modality_of(mime_type: str, otherwise: str) -> str:
+    return next((known for known in _MODALITIES if mime_type.startswith(known)), otherwise)
+
+
+def _blob(modality: str, mime_type: Any, content: Any) -> Part:
+    return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": content}
+
+
+def _file(item: Part) -> Part | None:
+    """Fold a file that holds its data or address; one told by its id in OpenTelemetry's words stays."""
+    return None if "file_id" in item and "modality" in item else _media(item)
+
+
+def _drawn(item: Part) -> Part | None:
+    """Fold a picture that OpenAI's Responses API made by a tool of its own."""
+    data = item.get("result")
+    return _blob("image", f"image/{item.get('output_format') or 'png'}", data) if isinstance(data, str) else None
+
+
+def _hosted_call(item: Part) -> Part | None:
+    """Fold what OpenAI's Responses API tells of a tool that it runs itself, call and result in one."""
+    kind = str(item.get("type"))
+    rest = {key: value for key, value in item.items() if key != "id"}
+    return {
+        "type": "server_tool_call",
+        "id": item.get("id"),
+        "name": item.get("name") or kind.removesuffix("_call"),
+        "server_tool_call": rest,
+    }
+
+
+def _server_call(item: Part) -> Part | None:
+    """Fold the call of a tool that the provider runs itself (Anthropic)."""
+    name = item.get("name")
+    call = {"type": name, "input": opened(item.get("input"))}
+    return {"type": "server_tool_call", "id": item.get("id"), "name": name, "server_tool_call": call}
+
+
+def _server_response(item: Part) -> Part | None:
+    """Fold what such a tool gave."""
+    response = {"type": item.get("type"), "content": item.get("content")}
+    return {"type": "server_tool_call_response", "id": item.get("tool_use_id"), "server_tool_call_response": response}
 
 
 def _binary(item: Part) -> Part | None:
@@ -183,8 +247,7 @@ def _binary(item: Part) -> Part | None:
     mime_type, content = item.get("media_type"), item.get("content")
     if not isinstance(mime_type, str) or not isinstance(content, str):
         return None
-    modality = next((known for known in _MODALITIES if mime_type.startswith(known)), "document")
-    return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": content}
+    return _blob(_modality_of(mime_type, "document"), mime_type, content)
 
 
 def _uri(item: Part) -> Part | None:
@@ -201,8 +264,7 @@ def _inline_data(item: Part) -> Part | None:
     if not isinstance(data, dict):
         return None
     mime_type = data.get("mimeType") or data.get("mime_type") or ""
-    modality = next((known for known in _MODALITIES if str(mime_type).startswith(known)), "document")
-    return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": data.get("data")}
+    return _blob(_modality_of(str(mime_type), "document"), mime_type, data.get("data"))
 
 
 def _wrapped(key: str, fold: Callable[[Part], Part | None]) -> Callable[[Part], Part | None]:
@@ -227,6 +289,8 @@ def _gemini_response(item: Part) -> Part | None:
     return tool_response_part(item.get("id") or item.get("name"), item.get("response"))
 
 
+#: Tools that OpenAI's Responses API runs itself.
+HOSTED_CALLS = ("web_search_call", "file_search_call", "code_interpreter_call", "mcp_call", "local_shell_call")
 _FOLDERS: dict[str, Callable[[Part], Part | None]] = {
     "text": _text,
     "input_text": _text,
@@ -245,6 +309,21 @@ _FOLDERS: dict[str, Callable[[Part], Part | None]] = {
     "input_image": _media,
     "input_audio": _media,
     "input_file": _media,
+    "output_audio": _media,
+    "audio": _media,
+    "video": _media,
+    "video_url": _media,
+    "audio_url": _media,
+    "media": _media,
+    "file": _file,
+    "image_generation_call": _drawn,
+    "custom_tool_call": _tool_call,
+    "custom_tool_call_output": _tool_response,
+    **dict.fromkeys(HOSTED_CALLS, _hosted_call),
+    "server_tool_use": _server_call,
+    "web_search_tool_result": _server_response,
+    "web_fetch_tool_result": _server_response,
+    "code_execution_tool_result": _server_response,
     "document": _media,
     "binary": _binary,
     "image-url": _media,
@@ -264,6 +343,8 @@ _UNTYPED: dict[str, Callable[[Part], Part | None]] = {
     "function_response": _wrapped("function_response", _gemini_response),
     "inlineData": _inline_data,
     "inline_data": _inline_data,
+    "fileData": _wrapped("fileData", _media),
+    "file_data": _wrapped("file_data", _media),
     "reasoningContent": _wrapped("reasoningContent", lambda item: _reasoning(item.get("reasoningText") or item)),
     "content": _text,
 }

@@ -12,7 +12,7 @@ else from its first and last model call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Context as DecimalContext
 from decimal import Decimal
@@ -21,8 +21,8 @@ from operator import attrgetter
 from spanhouse_server.model.facts import IndexRow, SettledTrace, SpanFacts, TraceRow
 from spanhouse_server.model.span import MODEL_CATEGORIES
 from spanhouse_server.normalise.settle_context import Context, prompts, span_tags, trace_context, unique
-from spanhouse_server.normalise.settle_tree import Tree, build_tree
-from spanhouse_server.normalise.settle_usage import Counting, count_usage
+from spanhouse_server.normalise.settle_tree import Tree, build_tree, stands_alone
+from spanhouse_server.normalise.settle_usage import NOWHERE_ELSE, Counting, count_usage
 
 #: What the columns hold. A sum beyond is a broken emitter's; it is left out rather than cut.
 MAX_TOKENS = 2**64 - 1
@@ -32,16 +32,19 @@ _EXACT = DecimalContext(prec=60)
 _FACTS = attrgetter(*(each.name for each in fields(SpanFacts)))
 
 
-def settle(project_id: str, facts: list[SpanFacts], version: int) -> SettledTrace:
+def settle(
+    project_id: str, facts: list[SpanFacts], version: int, elsewhere: Mapping[str, str] = NOWHERE_ELSE
+) -> SettledTrace:
     """Return the rows of one trace; ``version`` (nanoseconds) stamps them.
 
     ``facts`` holds at least one span of one trace; of several versions of a span the newest holds.
+    ``elsewhere`` has the spans whose call another trace counts (``settle_usage``).
     """
     if not facts:
         raise ValueError("a trace has at least one span")
     tree = build_tree(facts)
     top = tree.top
-    counting = count_usage(tree)
+    counting = count_usage(tree, elsewhere)
     context = trace_context(tree, top)
     rows = _index_rows(tree, counting, context, project_id, version)
     return SettledTrace(_trace_row(tree, top, counting, context, project_id, version), rows)
@@ -58,6 +61,9 @@ def _index_rows(tree: Tree, counting: Counting, context: Context, project_id: st
         row.is_root = tree.parents[index] < 0
         row.counted = counting.counted[index]
         row.counted_reason = counting.reasons[index]
+        if span.response_id and span.category in MODEL_CATEGORIES:
+            row.call_scope = span.scope_name
+            row.lone_call = stands_alone(tree, index)
         row.duration_ns = span.end_ns - span.start_ns if span.end_ns > span.start_ns > 0 else 0
         row.model = span.response_model or span.request_model
         row.session_id = span.session_id or context.session_id
@@ -105,7 +111,7 @@ def _trace_row(tree: Tree, top: int, counting: Counting, context: Context, proje
         cost_usd=cost_usd,
         cost_input_usd=_money(span.cost_input_usd for span in counted)[0],
         cost_output_usd=_money(span.cost_output_usd for span in counted)[0],
-        cost_status=_cost_status(counted, counting.unknown or not all_fit, bool(models)),
+        cost_status=_cost_status(counted, counting.unknown or not all_fit, bool(models) and not counting.gave_way),
         ttft_ns=next((span.ttft_ns for span in models if span.ttft_ns is not None), None),
         models=unique({span.response_model or span.request_model for span in models}),
         providers=unique({span.provider for span in spans}),
@@ -143,7 +149,7 @@ def _previews(spans: Sequence[SpanFacts], top: SpanFacts) -> tuple[str, str]:
 
 
 def _cost_status(counted: Sequence[SpanFacts], unknown: bool, has_models: bool) -> str:
-    """Return how far the sum of money can be trusted; empty for a trace without model calls or usage."""
+    """Return how far the sum of money can be trusted; empty for a trace without model calls of its own or usage."""
     statuses = {span.cost_status or "unpriced" for span in counted}
     if unknown:
         statuses.add("unpriced")

@@ -11,26 +11,65 @@ Three ways to tell, within one trace:
 
 Of the reports of a call the best informed counts: one that could be priced before one that could
 not, then the one that tells more details (a report without cached tokens makes a call look dearer);
-if they know the same, the innermost, then the earliest. Whether a span in *another* trace reports the
-same call cannot be told from here.
+if they know the same, the innermost, then the earliest. Reports in *another* trace: ``settle_across``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.model.names import same_model
-from spanhouse_server.normalise.settle_tree import Tree
+from spanhouse_server.normalise.settle_tree import MAX_STEPS, Tree
 
 #: Calls of equal tokens that may be open at once and still be told apart; bounds the work.
 MAX_OPEN = 64
-#: Comparisons spent on the calls without figures of one trace, and steps up a tree.
+#: Comparisons spent on the calls without figures of one trace.
 MAX_COMPARED = 20_000
-MAX_STEPS = 64
 
 _TRUST = {"priced": 3, "reported": 2, "partial": 1}
+
+
+class Told(Protocol):
+    """What is compared of two reports of a call: ``SpanFacts`` has it, and so has a report in another trace."""
+
+    @property
+    def start_ns(self) -> int:
+        """Return when the call began."""
+
+    @property
+    def end_ns(self) -> int:
+        """Return when the call ended."""
+
+    @property
+    def request_model(self) -> str:
+        """Return the model asked for."""
+
+    @property
+    def response_model(self) -> str:
+        """Return the model that served."""
+
+    @property
+    def cost_status(self) -> str:
+        """Return how far the cost is known."""
+
+    @property
+    def cache_read_tokens(self) -> int | None:
+        """Return the tokens read from a cache."""
+
+    @property
+    def cache_write_tokens(self) -> int | None:
+        """Return the tokens written to a cache."""
+
+    @property
+    def reasoning_tokens(self) -> int | None:
+        """Return the tokens spent on reasoning."""
+
+    @property
+    def audio_input_tokens(self) -> int | None:
+        """Return the tokens of audio heard."""
 
 
 @dataclass(slots=True)
@@ -73,9 +112,19 @@ def known_figures(span: SpanFacts) -> bool:
     return span.input_tokens is not None or span.output_tokens is not None or span.cost_usd is not None
 
 
+def is_priced(report: Told) -> bool:
+    """Tell whether anything is known of what a call cost."""
+    return report.cost_status in _TRUST
+
+
+def details(report: Told) -> int:
+    """Return how many of the finer counts a report tells."""
+    finer = (report.cache_read_tokens, report.cache_write_tokens, report.reasoning_tokens, report.audio_input_tokens)
+    return sum(each is not None for each in finer)
+
+
 def _informed(span: SpanFacts) -> tuple[int, int]:
-    details = (span.cache_read_tokens, span.cache_write_tokens, span.reasoning_tokens, span.audio_input_tokens)
-    return _TRUST.get(span.cost_status, 0), sum(each is not None for each in details)
+    return _TRUST.get(span.cost_status, 0), details(span)
 
 
 def _by_response(spans: list[SpanFacts], calls: dict[int, int], found: Doubles) -> None:
@@ -138,13 +187,14 @@ def _same_call(tree: Tree, earlier: int, later: int) -> bool:
     return (
         a.scope_name != b.scope_name
         and not (a.response_id and b.response_id)
-        and _overlap(a, b)
-        and _same_model(a, b)
+        and overlap(a, b)
+        and same_served_model(a, b)
         and not _is_above(tree, earlier, later)
     )
 
 
-def _overlap(a: SpanFacts, b: SpanFacts) -> bool:
+def overlap(a: Told, b: Told) -> bool:
+    """Tell whether two reports were running at the same time."""
     if a.start_ns <= 0 or b.start_ns <= 0:
         return False
     late, early = max(a.start_ns, b.start_ns), min(a.end_ns, b.end_ns)
@@ -152,7 +202,7 @@ def _overlap(a: SpanFacts, b: SpanFacts) -> bool:
     return late < early or (late == early and (a.start_ns == a.end_ns or b.start_ns == b.end_ns))
 
 
-def _same_model(a: SpanFacts, b: SpanFacts) -> bool:
+def same_served_model(a: Told, b: Told) -> bool:
     """Tell whether two spans name one model: both by what served, or by what was asked for, else across."""
     if a.response_model and b.response_model:
         return same_model(a.response_model, b.response_model)
@@ -236,8 +286,8 @@ class Shadows:
             closing = its.start_ns == its.end_ns and its.parent_span_id == span.parent_span_id
             if closing and not 0 < span.start_ns <= its.start_ns:
                 continue
-            if not closing and (its.scope_name == span.scope_name or not _overlap(span, its)):
+            if not closing and (its.scope_name == span.scope_name or not overlap(span, its)):
                 continue
-            if _same_model(span, its):
+            if same_served_model(span, its):
                 return True
         return False

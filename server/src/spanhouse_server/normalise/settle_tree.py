@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.model.span import MODEL_CATEGORIES
+
+#: Steps up a tree that are worth taking.
+MAX_STEPS = 64
 
 _BY_START = attrgetter("start_ns", "span_id")
 
@@ -55,6 +59,18 @@ def build_tree(facts: Sequence[SpanFacts]) -> Tree:
     # Parents mostly start before their children; then there are no circles and the order is known.
     upwards = range(len(spans) - 1, -1, -1) if in_order else _cut_circles(parents)
     return Tree(spans, parents, upwards)
+
+
+def stands_alone(tree: Tree, index: int) -> bool:
+    """Tell whether only model spans stand above a model span, up to one without a parent."""
+    for _ in range(MAX_STEPS):
+        parent = tree.parents[index]
+        if parent < 0:
+            return not tree.spans[index].parent_span_id
+        if tree.spans[parent].category not in MODEL_CATEGORIES:
+            return False
+        index = parent
+    return False
 
 
 def _newest(facts: Sequence[SpanFacts]) -> list[SpanFacts]:

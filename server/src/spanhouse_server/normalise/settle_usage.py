@@ -11,13 +11,16 @@ them (an engine's span below the client's).
 
 Reports of one call that the tree does not show as such (two instrumentations side by side, a
 response id twice) are found by ``settle_doubles``; of all reports of a call the best informed counts.
+What another trace reports and counts (``settle_across``) does not count here.
 
 Zero tokens are figures too, but they do not outvote a span that has more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.normalise.settle_doubles import Doubles, Shadows, find_doubles, known_figures
@@ -31,10 +34,13 @@ BEST = "best_informed"  # of several reports of one call, this one tells most
 WRAPS = "wraps_call"  # a call of its kind below it has the figures
 REPEATS = "repeats_children"  # sums up what is below it
 INSIDE = "inside_call"  # part of the call above it: an engine, a raw request
+OTHER_TRACE = "other_trace"  # another trace has the same call: "other_trace: <trace id>/<span id>"
 #: Without figures there is nothing to count.
 NO_FIGURES = ""
 
 _COUNTS = frozenset({CALL, ONLY, BEST})
+#: Nothing is counted in other traces.
+NOWHERE_ELSE: Mapping[str, str] = MappingProxyType({})
 
 #: One bit per model category: "has figures"; shifted by ``_SEEN``: "is there at all".
 _BITS = {"llm": 1, "embedding": 2, "reranker": 4}
@@ -47,18 +53,23 @@ _SEEN = 4
 class Counting:
     """``counted`` and ``reasons`` by index.
 
-    ``unknown`` tells that some finished model call left no figures at all; ``llm_calls`` is the
-    number of llm spans that are calls of their own, not wrappers or doubles.
+    ``unknown`` tells that some finished model call left no figures at all, ``gave_way`` that another
+    trace counts some; ``llm_calls`` is the number of llm spans that are calls of their own, not wrappers
+    or doubles.
     """
 
     counted: list[bool]
     reasons: list[str]
     unknown: bool
     llm_calls: int
+    gave_way: bool
 
 
-def count_usage(tree: Tree) -> Counting:
-    """Decide for every span whether it counts."""
+def count_usage(tree: Tree, elsewhere: Mapping[str, str] = NOWHERE_ELSE) -> Counting:
+    """Decide for every span whether it counts.
+
+    ``elsewhere`` has the ids of spans that give way to a span of another trace, with ``trace id/span id`` of that.
+    """
     spans = tree.spans
     bits = [_BITS.get(span.category, 0) for span in spans]
     own = [
@@ -76,8 +87,21 @@ def count_usage(tree: Tree) -> Counting:
         kind = "same_response" if index in doubles.by_response else "same_call"
         reasons[index] = f"{kind}: {spans[counting].span_id}"
         reasons[counting] = BEST
+    gave_way = bool(elsewhere) and _give_way(tree, elsewhere, reasons, doubles)
     llm_calls, unknown = _calls(tree, bits, below, above, reasons, doubles)
-    return Counting([reason in _COUNTS for reason in reasons], reasons, unknown, llm_calls)
+    return Counting([reason in _COUNTS for reason in reasons], reasons, unknown, llm_calls, gave_way)
+
+
+def _give_way(tree: Tree, elsewhere: Mapping[str, str], reasons: list[str], doubles: Doubles) -> bool:
+    """Take out what another trace counts; tell whether there was any."""
+    gone: set[int] = set()
+    for index, span in enumerate(tree.spans):
+        if span.span_id in elsewhere and reasons[index] in _COUNTS:
+            reasons[index] = f"{OTHER_TRACE}: {elsewhere[span.span_id]}"
+            gone.add(index)
+    # They are no calls of this trace, nor is the call of a wrapper that counted in its place.
+    doubles.repeats |= gone | {index for index, counting in doubles.of.items() if counting in gone}
+    return bool(gone)
 
 
 def _spread(tree: Tree, bits: list[int], own: list[int]) -> tuple[list[int], list[int]]:

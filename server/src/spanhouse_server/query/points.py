@@ -10,6 +10,7 @@ from typing import Any
 from spanhouse_server.clock import NS_PER_S, rfc3339
 from spanhouse_server.errors import BadQuery
 from spanhouse_server.query import histograms
+from spanhouse_server.query.exemplars import newest_exemplars
 from spanhouse_server.query.growth import Growth, growth_of
 from spanhouse_server.query.histograms import Segments
 from spanhouse_server.query.metrics import bounded_range, buckets_of, pick_interval_s
@@ -44,7 +45,8 @@ class PointQuery:
 
     ``stat`` is one of ``STATS`` for the metric's type. ``group_by`` names attributes (or ``service_name``,
     ``host_name``) whose values make a line each, with none everything is one line; ``None`` gives every
-    series by itself. ``selected`` are (attribute, value) pairs that a series must have.
+    series by itself. ``selected`` are (attribute, value) pairs that a series must have. ``exemplars`` is how
+    many examples of each line to give.
     """
 
     name: str = ""
@@ -54,6 +56,7 @@ class PointQuery:
     stat: str = ""
     group_by: Sequence[str] | None = None
     selected: Sequence[tuple[str, str]] = ()
+    exemplars: int = 0
 
 
 def otel_metrics(store: ColumnarStore, project_id: str, query: PointQuery) -> dict[str, Any]:
@@ -88,9 +91,13 @@ def otel_metrics(store: ColumnarStore, project_id: str, query: PointQuery) -> di
     for (key, bucket), parts in sorted(gathered.items(), key=lambda item: item[0][1]):
         value = _measure(stat, shown[key][0]["kind"], parts, interval_s)
         points.setdefault(key, []).append([float(bucket * interval_s), value])
+    examples = newest_exemplars(store, parameters, members, query.exemplars)
     return {
         "metrics": [],
-        "series": [_shown(key, rows, query.group_by, points.get(key, [])) for key, rows in shown.items()],
+        "series": [
+            _shown(key, rows, query.group_by, points.get(key, [])) | {"exemplars": examples.get(key, [])}
+            for key, rows in shown.items()
+        ],
         "interval_s": interval_s,
         "stat": stat,
         "truncated": len(found) > len(kept) or len(lines) > len(shown),

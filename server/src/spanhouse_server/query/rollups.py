@@ -18,8 +18,9 @@ from spanhouse_server.store.contract import ColumnarStore
 MINUTE_S = 60
 HOUR_S = 3600
 #: Rows can appear in the store this much after their settle stamp (a batch on its way), and are then in the
-#: spans but not yet in the rollups; minutes touched so shortly before the worker's pass are not relied on.
-LATE_S = 120
+#: spans but not yet in the rollups; minutes touched so shortly before the worker's pass are not relied on. The worker
+#: looks back as far (``derive.passes``).
+LATE_S = 300
 #: More touched minutes than these, and the spans are read throughout.
 MAX_TOUCHED = 20_000
 #: Touched minutes are joined into this many ranges, so that the statement stays short.

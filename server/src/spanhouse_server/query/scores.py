@@ -14,6 +14,7 @@ from spanhouse_server.errors import NotFound
 from spanhouse_server.query.page import SortKey, after_cursor, choose_sort, cursor_after
 from spanhouse_server.query.times import Window
 from spanhouse_server.store.contract import ColumnarStore
+from spanhouse_server.store.retention import bounded
 
 _COLUMNS = "project_id, trace_id, span_id, session_id, name, score_id, value, label, source, explanation, evaluator, created_ns"
 _SORTS = {"created": SortKey("created_ns", "Int64")}
@@ -175,7 +176,7 @@ def _new_row(project_id: str, score: NewScore, version: int, retention_days: int
         "version": version,
         "is_deleted": 0,
         "received_at": version // NS_PER_S,
-        "retention_days": retention_days,
+        "retention_days": bounded(retention_days),
         "created_ns": version,
     }
 

@@ -120,7 +120,7 @@ def _batch(events: list[Any], sdk: Mapping[str, str]) -> Batch:
                 batch.accepted += 1
             batch.successes.append({"id": shown_id[:MAX_ID_CHARACTERS], "status": 201})
         except BadRequest as error:
-            text = f"{error.message}; {error.hint}" if error.hint else error.message
+            text = error.said
             batch.errors.append(
                 {"id": shown_id[:MAX_ID_CHARACTERS], "status": 400, "message": "Invalid request data", "error": text}
             )

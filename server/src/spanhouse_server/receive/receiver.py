@@ -132,16 +132,18 @@ class Receiver:
         wire, checked = await self.parsed(media_type, body, lambda: _read(signal, media_type, body))
         return await self.keep(signal, project_id, wire, checked)
 
-    async def keep(self, signal: str, project_id: str, wire: bytes, checked: decode.Checked) -> Outcome:
+    async def keep(
+        self, signal: str, project_id: str, wire: bytes, checked: decode.Checked, counted: int | None = None
+    ) -> Outcome:
         """Make a request durable that was parsed and checked already; ``wire`` is OTLP in protobuf.
 
+        ``counted`` is how many records count as received, where it is not how many were accepted.
         Raises ``Unavailable`` when it must come again.
         """
         rejected = sum(checked.rejected.values())
         if checked.accepted:
-            await self._spool.append(
-                project_id, signal, wire, records=checked.accepted, rejected=checked.rejected or None
-            )
+            records = checked.accepted if counted is None else counted
+            await self._spool.append(project_id, signal, wire, records=records, rejected=checked.rejected or None)
         elif rejected:
             self._spool.count_rejected(checked.rejected)
         return Outcome(checked.accepted, rejected, checked.message)

@@ -45,7 +45,7 @@ def export_response(signal: str, outcome: Outcome) -> ExportResponse:
 
 def status_of(error: SpanhouseError) -> Status:
     """Return the error as senders understand it, with RetryInfo where sending again will work."""
-    text = f"{error.message}; {error.hint}" if error.hint else error.message
+    text = error.said
     status = Status(code=RPC_CODES.get(error.http_status, Code.INTERNAL), message=text)
     if isinstance(error, Unavailable):
         status.details.add().Pack(retry_info(error))

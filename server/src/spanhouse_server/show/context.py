@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from spanhouse_server.config import Settings
 from spanhouse_server.derive.alerts.channels.contract import NoOutward, Outward
+from spanhouse_server.derive.budgets.guard import BudgetGuard
 from spanhouse_server.derive.runner import Runner
 from spanhouse_server.remake import Remakes
 from spanhouse_server.show.live import LiveHub
@@ -31,6 +32,7 @@ class ShowContext:
     prices: PriceBooks
     remakes: Remakes
     runner: Runner
+    budgets: BudgetGuard
     live: LiveHub = field(default_factory=LiveHub)
     logins: Logins = field(default_factory=Logins)
     outward: Outward = field(default_factory=NoOutward)

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from spanhouse_server.show.replies import COMPRESS_FROM_BYTES, takes_gzip
 from spanhouse_server.show.security import PAGE_HEADERS
 
 WEB_DIR = Path(__file__).resolve().parents[1] / "_web"
@@ -19,7 +20,6 @@ WEB_DIR = Path(__file__).resolve().parents[1] / "_web"
 _NOT_OURS = ("api", "v1", "proxy", "healthz", "readyz", "metrics")
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _COMPRESSED = (".html", ".js", ".css", ".svg", ".json", ".txt", ".map")
-_COMPRESS_FROM_BYTES = 1024
 
 _MISSING = b"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Spanhouse</title></head>
 <body><h1>The web page is not built</h1>
@@ -56,7 +56,7 @@ def _load(path: Path, name: str) -> WebFile:
         media_type = "text/javascript"
     if media_type.startswith("text/"):
         media_type += "; charset=utf-8"
-    worthwhile = name.endswith(_COMPRESSED) and len(body) >= _COMPRESS_FROM_BYTES
+    worthwhile = name.endswith(_COMPRESSED) and len(body) >= COMPRESS_FROM_BYTES
     return WebFile(
         body=body,
         compressed=gzip.compress(body, 9, mtime=0) if worthwhile else None,
@@ -110,6 +110,6 @@ def _file(file: WebFile, request: Request) -> Response:
     headers = {**PAGE_HEADERS, "cache-control": file.cache_control, "etag": file.etag, "vary": "accept-encoding"}
     if request.headers.get("if-none-match") == file.etag:
         return Response(None, 304, headers)
-    if file.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+    if file.compressed is not None and takes_gzip(request.headers.get("accept-encoding", "")):
         return Response(file.compressed, 200, {**headers, "content-encoding": "gzip"}, file.media_type)
     return Response(file.body, 200, headers, file.media_type)

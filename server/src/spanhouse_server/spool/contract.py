@@ -93,11 +93,14 @@ class Spool(Protocol):
         *,
         stored_spans: int = 0,
         duplicate_spans: int = 0,
+        assembled_spans: int = 0,
         owed: Collection[Owed] = (),
         paid: Collection[Owed] = (),
     ) -> None:
         """Forget stored entries and count them, in one commit.
 
+        ``assembled_spans`` were made of log records: nobody could count them before, so they count as received
+        and stored now.
         ``owed`` are traces that are yet to be settled, ``paid`` those that no longer are.
         """
 

@@ -15,6 +15,19 @@ RECEIVED = {"traces": "received_spans", "logs": "received_logs", "metrics": "rec
 _REJECTED = "rejected:"
 
 
+def counts_of_stored(stored_spans: int, duplicate_spans: int, assembled_spans: int) -> dict[str, int]:
+    """Return how the durable counters of spans change when a batch is stored.
+
+    Assembled spans came as log records, several for one span: only now it is known how many there are.
+    """
+    counts = {
+        RECEIVED["traces"]: assembled_spans,
+        "stored_spans": stored_spans + assembled_spans,
+        "duplicate_spans": duplicate_spans,
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
 @dataclass(slots=True)
 class Delta:
     """What one transaction changes. ``bytes`` are compressed bodies of waiting entries."""

@@ -15,7 +15,7 @@ from spanhouse_server.errors import DiskFull, SpoolFull, Unavailable
 from spanhouse_server.spool.contract import SIGNALS, Owed, SetAside, SpoolEntry, SpoolStats
 from spanhouse_server.spool.database import Row, SpoolDatabase
 from spanhouse_server.spool.free_space import FreeSpace
-from spanhouse_server.spool.ledger import Delta
+from spanhouse_server.spool.ledger import Delta, counts_of_stored
 from spanhouse_server.spool.writer import DISK_RETRY_S, FULL_RETRY_S, Append, Call, SpoolWriter, spool_full_of_bytes
 
 logger = logging.getLogger(__name__)
@@ -110,21 +110,23 @@ class SqliteSpool:
         *,
         stored_spans: int = 0,
         duplicate_spans: int = 0,
+        assembled_spans: int = 0,
         owed: Collection[Owed] = (),
         paid: Collection[Owed] = (),
     ) -> None:
         """Forget stored entries and count them, in one commit.
 
+        ``assembled_spans`` were made of log records: they count as received and stored now.
         ``owed`` are traces that are yet to be settled, ``paid`` those that no longer are. Raises
         ``DiskFull`` when not even that could be written; the entries then come again.
         """
         done = list(sequences)
-        counts = {"stored_spans": stored_spans, "duplicate_spans": duplicate_spans}
+        counts = counts_of_stored(stored_spans, duplicate_spans, assembled_spans)
 
         def forget(database: SpoolDatabase, delta: Delta) -> None:
             database.delete(delta, done)
             database.owe(owed, paid)
-            delta.counters.update({name: count for name, count in counts.items() if count})
+            delta.counters.update(counts)
 
         self._writer.call(forget)
 

@@ -82,6 +82,9 @@ class AlertRecords(Protocol):
     def alerts(self, project_id: str, query: AlertQuery) -> list[Alert]:
         """Return a page of alerts, those that began last first."""
 
+    def fired_between(self, project_id: str, from_s: int, to_s: int, limit: int) -> list[Alert]:
+        """Return alerts that were firing at some time in a range, those that fired last first, without evidence."""
+
     def alert(self, project_id: str, alert_id: str) -> tuple[Alert, list[Transition]]:
         """Return an alert with its transitions, the oldest first. Raises ``NotFound``."""
 

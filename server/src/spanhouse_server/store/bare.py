@@ -19,8 +19,8 @@ from spanhouse_server.store.rows import Row, span_row
 _NOWHERE = RawSpan("", "", "", "", "", 0, 0, "", "", {}, [], [], {}, Scope())
 #: The columns of ``rows.span_row``, in its order.
 SPAN_COLUMNS = tuple(span_row("", 0, 0, Span(raw=_NOWHERE)))
-#: Facts that only settling needs are no columns of ``span_index``.
-INDEX_COLUMNS = tuple(each.name for each in fields(IndexRow) if each.name not in ("response_id", "scope_name"))
+#: The scope is in ``span_index`` where it tells something, as ``call_scope``.
+INDEX_COLUMNS = tuple(each.name for each in fields(IndexRow) if each.name != "scope_name")
 #: The columns of bare rows by table.
 COLUMNS = {"spans": SPAN_COLUMNS, "span_index": INDEX_COLUMNS}
 _INDEX_VALUES = attrgetter(*INDEX_COLUMNS)

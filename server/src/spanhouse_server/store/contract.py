@@ -36,6 +36,10 @@ SpanKey = tuple[str, str, str]
 class ColumnarStore(Protocol):
     """Telemetry in ClickHouse, embedded or served. All methods may be called from any thread."""
 
+    @property
+    def exclusive(self) -> bool:
+        """Tell whether nobody but this process can write to it."""
+
     def migrate(self) -> list[str]:
         """Apply missing migrations in order; return the names applied.
 

@@ -34,6 +34,11 @@ class StoreGate:
         """Tell whether the store has been opened."""
         return self._store is not None
 
+    @property
+    def exclusive(self) -> bool:
+        """Tell whether nobody but this process can write to it."""
+        return self._opened().exclusive
+
     def open(self) -> None:
         """Open and migrate now, or keep trying in the background while it is unavailable.
 

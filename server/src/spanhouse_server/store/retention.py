@@ -13,6 +13,8 @@ log = logging.getLogger("spanhouse.store")
 
 #: A changed retention reaches new spans after at most this long.
 FRESH_S = 10.0
+#: The engine's dates end in 2106, and its column holds 65535 days: longer than this is for ever.
+MAX_DAYS = 20_000
 
 
 class Retention:
@@ -33,7 +35,14 @@ class Retention:
         if now_s - self._read_s >= FRESH_S:
             self._read_s = now_s
             try:
-                self._days = {each.id: each.retention_days or self._default_days for each in self._records.projects()}
+                self._days = {
+                    each.id: bounded(each.retention_days or self._default_days) for each in self._records.projects()
+                }
             except SpanhouseError as error:
                 log.warning("retention of projects cannot be read, using what was known: %s", error.message)
         return self._days
+
+
+def bounded(days: int) -> int:
+    """Return days of retention as the columnar store can hold them; 0 is for ever."""
+    return days if days <= MAX_DAYS else 0

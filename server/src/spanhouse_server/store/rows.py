@@ -214,6 +214,16 @@ def point_row(project_id: str, version: int, retention_days: int, point: RawMetr
         "negative_offset": point.negative_offset,
         "negative_counts": point.negative_counts,
         "quantiles": [_finite(pair) for pair in point.quantiles],
+        "exemplars": [
+            {
+                "time_ns": exemplar.time_ns,
+                "value": exemplar.value,
+                "trace_id": exemplar.trace_id,
+                "span_id": exemplar.span_id,
+                "attributes": {key: _text(value) for key, value in exemplar.attributes.items()},
+            }
+            for exemplar in point.exemplars
+        ],
     }
 
 

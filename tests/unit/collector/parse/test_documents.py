@@ -77,7 +77,7 @@ def test_chat_with_everything() -> None:
     assert span.input_messages[3]["parts"] == [{"type": "tool_call", "id": "c1", "name": "f", "arguments": {"x": 1}}]
     assert span.input_messages[4]["parts"] == [{"type": "tool_call_response", "id": "c1", "response": {"y": 2}}]
     assert len(span.output_messages) == 2
-    assert span.output_messages[0]["finish_reason"] == "tool_calls"
+    assert span.output_messages[0]["finish_reason"] == "tool_call"
     assert span.output_messages[0]["parts"][0]["arguments"] == ARGUMENTS
     assert span.ttft_ns is None
 
@@ -162,7 +162,7 @@ def test_anthropic_with_everything() -> None:
     assert span.system_instructions == [{"type": "text", "content": "Be kind."}]
     assert span.tool_definitions == [{"type": "function", "name": "f", "parameters": {"type": "object"}}]
     assert span.parameters["max_tokens"] == 5
-    assert span.finish_reasons == ["end_turn"]
+    assert span.finish_reasons == ["stop"]
 
 
 EMBEDDED = {"data": [{"embedding": [0.1] * 12}], "model": "served", "usage": {"prompt_tokens": 4, "total_tokens": 4}}

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from spanhouse_collector.parse.contract import CallContext
+from spanhouse_server.normalise.names import fold_finish_reason
 from tests.unit.collector.parse.calls import MS, START_NS, Call, read
 from tests.unit.collector.parse.stored import stored
 from tests.unit.collector.parse.streams import STREAMS
@@ -31,7 +32,7 @@ def test_every_stream_is_stored_as_served(call: Call) -> None:
     assert "".join(part["content"] for part in parts if part["type"] == "reasoning") == call.reasoning
     assert tuple((part["name"], part["arguments"]) for part in parts if part["type"] == "tool_call") == call.tools
     assert span.response_model == call.model
-    assert tuple(span.finish_reasons) == call.finish
+    assert tuple(span.finish_reasons) == tuple(map(fold_finish_reason, call.finish))
     assert span.error_type == call.error
     assert span.raw.status_code == ("error" if call.error else "unset")
     assert span.category == "llm"

@@ -140,7 +140,7 @@ def pool(*members: str, **more: object) -> dict[str, Any]:
     return {"pools": {"llama": {"members": list(members)} | more}}
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 8.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Wait for something that happens beside the test."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -12,7 +12,7 @@ import pytest
 from spanhouse_collector.policy.budgets import ROLLING_WAIT_S, UsedBudget, refusal
 from spanhouse_collector.policy.identity import KEY_ID_DIGITS, credential_id
 from spanhouse_collector.proxy.answers import refusal as answer_for
-from spanhouse_collector.proxy.book import read_start
+from spanhouse_collector.proxy.cleaned import read_start
 
 
 def used() -> UsedBudget:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from typing import Any
 
 import orjson
@@ -13,6 +14,11 @@ from spanhouse_collector.proxy.charges import summary_of
 from tests.fakes.upstream import Reply, Upstream
 from tests.unit.collector.policy.running import JSON, SSE, running, until
 
+WEBSOCKET_UPGRADE = (
+    b"GET /openai/v1/responses HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 ASKED = "x" * 400
 SAID = "y" * 200
 
@@ -75,3 +81,98 @@ def test_what_was_served_counts_before_any_estimate() -> None:
     assert charged("complete", 200, event(SAID)) == unknown
     assert charged("client_disconnected", None) == unknown
     assert charged("upstream_error", 500) == unknown
+
+
+# WebSockets ---------------------------------------------------------------------------------------
+
+
+def frame(body: Any, *, mask: bool = False) -> bytes:
+    """Return a WebSocket text frame."""
+    data = orjson.dumps(body)
+    size = (
+        struct.pack(">BH", 126 | (128 if mask else 0), len(data))
+        if len(data) > 125
+        else bytes([len(data) | 128 * mask])
+    )
+    return b"\x81" + size + (b"\0\0\0\0" if mask else b"") + data
+
+
+CREATE = {"type": "response.create", "model": "gpt-4o", "input": [{"role": "user", "content": ASKED}]}
+BEGUN = [
+    {"type": "response.created", "response": {"id": "r", "model": "gpt-4o"}},
+    {
+        "type": "response.output_item.added",
+        "output_index": 0,
+        "item": {"id": "i", "type": "message", "role": "assistant"},
+    },
+    {"type": "response.output_text.delta", "item_id": "i", "output_index": 0, "content_index": 0, "delta": SAID},
+]
+DONE = {
+    "type": "response.completed",
+    "response": {"id": "r", "model": "gpt-4o", "usage": {"input_tokens": 7, "output_tokens": 60}},
+}
+
+
+async def test_answers_over_a_websocket_are_charged_as_they_end_and_the_last_by_what_passed(tmp_path) -> None:
+    asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ACCEPTED)
+        await asked.wait()
+        for event in (*BEGUN, DONE, *BEGUN):
+            writer.write(frame(event))
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    upstream = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}"
+    policy = {"limits": [{"limit": "1000;w=3600;u=tokens"}]}
+    async with upstream, running(tmp_path, {"openai": url}, policy, recorded=True) as proxy:
+        meter = proxy.engine.meter
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.url.rpartition(":")[2]))
+        writer.write(WEBSOCKET_UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(frame(CREATE, mask=True) * 2)
+        await writer.drain()
+        asked.set()
+
+        def used() -> int:
+            return sum(window.used for window in meter._windows.values())
+
+        await until(lambda: used() == 67)  # the connection is still open
+        assert meter.estimated == 0
+        writer.close()
+        await until(lambda: meter.estimated)
+        assert used() == 67 + (len(ASKED) + len(SAID)) // 4
+        assert (meter.estimated, meter.uncharged) == (1, 0)
+
+
+def spoken(*events: dict[str, Any]) -> dict[str, Any]:
+    reader = CallReader(CallStart("c", "openai", "wss://x/v1", "GET", "/v1/realtime", "model=gpt-realtime", [], 0))
+    reader.response_start(101, [], 1)
+    reader.websocket_message("client", orjson.dumps({"type": "response.create"}), 2)
+    for event in events:
+        reader.websocket_message("server", orjson.dumps(event), 3)
+    told = reader.take_turns()
+    summary = summary_of(reader.end(CallEnd("complete", 4)))
+    assert not (told and summary)
+    return summary
+
+
+def test_what_was_spoken_before_a_connection_broke_counts() -> None:
+    item = {"id": "i", "type": "message", "role": "user", "content": [{"type": "input_text", "text": ASKED}]}
+    asked = [
+        {"type": "conversation.item.created", "item": item},
+        {"type": "response.created", "response": {"id": "r"}},
+    ]
+    said = [
+        {"type": "response.output_audio_transcript.delta", "response_id": "r", "delta": SAID},
+        {"type": "response.output_audio.delta", "response_id": "r", "delta": "AAAA" * 1000},
+    ]
+    usage = {"input_tokens": 7, "output_tokens": 60}
+    cut = spoken(*asked, *said)
+    assert (cut["input_tokens"], cut["output_tokens"], cut["estimated"]) == (100, 50, True)
+    assert spoken(*asked, *said, {"type": "response.done", "response": {"id": "r", "usage": usage}}) == {}
+    assert spoken()["input_tokens"] is None, "nothing was begun"

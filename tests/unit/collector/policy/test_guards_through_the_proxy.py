@@ -181,9 +181,11 @@ async def test_a_virtual_key_never_leaves_even_when_no_keys_are_stored(tmp_path)
     async with Upstream() as upstream, running(tmp_path, {"openai": upstream.url}) as proxy:
         assert (await proxy.ask(authorization="Bearer sk-spanhouse-abc")).status == 401
         (tmp_path / "provider_keys.db").write_bytes(b"broken" * 1000)
-        assert (await proxy.ask(authorization="Bearer sk-spanhouse-abc")).status == 401
+        answer = await proxy.ask(authorization="Bearer sk-spanhouse-abc")
+        assert answer.status == 503
+        assert "the file of stored keys cannot be opened" in orjson.loads(answer.body)["error"]["message"]
         answer = await proxy.ask("/openai/v1/realtime", body=None, authorization="Bearer sk-spanhouse-abc", **WEBSOCKET)
-        assert answer.status == 401
+        assert answer.status == 503
         assert not upstream.requests
 
 

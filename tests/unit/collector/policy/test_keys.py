@@ -4,9 +4,11 @@ import base64
 import logging
 import pickle
 import sqlite3
+from contextlib import closing
 
 import pytest
 
+from spanhouse_collector.policy.database import fault_of, open_database
 from spanhouse_collector.policy.errors import KeyNotForHost, MalformedPolicy, PolicyStoreError, UnknownKey
 from spanhouse_collector.policy.keys import PREFIX, Vault, master_key, swap_header, swap_query
 from spanhouse_collector.policy.origins import origin
@@ -206,3 +208,22 @@ def test_a_master_key_that_cannot_be_made_is_a_clear_error(tmp_path) -> None:
 )
 def test_origins_have_one_spelling(url, expected) -> None:
     assert origin(url) == expected
+
+
+def test_what_is_wrong_with_a_file_is_told_as_it_is(tmp_path) -> None:
+    def said(path, statement: str) -> str:
+        with closing(sqlite3.connect(path, timeout=0)) as connection, pytest.raises(sqlite3.Error) as wrong:
+            connection.execute(statement)
+        return fault_of(wrong.value)
+
+    held, garbage = tmp_path / "held.db", tmp_path / "garbage.db"
+    garbage.write_bytes(b"broken" * 1000)
+    with closing(sqlite3.connect(held, isolation_level=None)) as owner:
+        owner.execute("CREATE TABLE t (x)")
+        owner.execute("BEGIN EXCLUSIVE")
+        assert said(held, "SELECT * FROM t") == "is locked by another process"
+    assert said(garbage, "SELECT * FROM t") == "is damaged"
+    assert said(held, "SELECT * FROM absent") == "has a fault (SQLITE_ERROR)"
+    with pytest.raises(PolicyStoreError) as refused:
+        open_database(garbage)
+    assert fault_of(refused.value) == "cannot be opened"

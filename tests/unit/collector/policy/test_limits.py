@@ -216,7 +216,8 @@ from spanhouse_collector.policy.usage_file import UsageFile
 file = UsageFile(pathlib.Path(sys.argv[1]))
 for _ in range(50):
     file.add(("t", "cents", 3600, "", ""), int(sys.argv[2]), 1)
-time.sleep(0.5)
+while UsageFile(pathlib.Path(sys.argv[1])).load(("t", "cents", 3600, "", ""), 0) != [(int(sys.argv[2]), 50)]:
+    time.sleep(0.01)  # written by itself, without being closed
 os.kill(os.getpid(), signal.SIGKILL)
 """
     path, slot = tmp_path / "usage.db", time.time_ns() // (60 * S)

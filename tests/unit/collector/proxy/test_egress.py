@@ -70,3 +70,14 @@ def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
         read_gateway(url)
     assert "secret" not in f"{refused.value.message} {refused.value.hint}"
     assert "Basic" not in repr(Gateway("g", 1, "Basic c2VjcmV0"))
+
+
+@pytest.mark.parametrize(
+    "url", ["socks5://u:secret@gate:1080", "socks5h://gate", "socks4://gate", "https://u:secret@gate:3129"]
+)
+def test_gates_of_other_kinds_are_refused_by_name(url: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Egress.of_setting("environment", {"all": url})
+    assert ("SOCKS" if "socks" in url else "TLS") in refused.value.message
+    assert "http://host:3128" in refused.value.hint
+    assert "secret" not in f"{refused.value.message} {refused.value.hint}"

@@ -53,7 +53,7 @@ def record(process: RecorderProcess, number: int, body: bytes = b"x") -> None:
     call.end(CallEnd("complete", 3))
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 15) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline_s

@@ -106,8 +106,9 @@ async def test_frames_are_handed_over_without_being_asked() -> None:
     tee = Tee(recorder, max_backlog_bytes=1000)
     tee.start(1, 1, START)
     assert not recorder.taken
-    await asyncio.sleep(0.05)
-    assert recorder.taken
+    async with asyncio.timeout(60):
+        while not recorder.taken:
+            await asyncio.sleep(0.005)
 
 
 BODIES = [frames.REQUEST_CHUNK, frames.RESPONSE_CHUNK, frames.CLIENT_BYTES, frames.SERVER_BYTES]
@@ -197,7 +198,10 @@ def test_compressed_messages(takeover: bool) -> None:
 
 @given(st.binary(max_size=300))
 def test_garbage_is_no_message_and_no_error(data: bytes) -> None:
-    list(MessageReader([(b"sec-websocket-extensions", b"permessage-deflate")], from_client=True).feed(data))
+    deflate = [(b"sec-websocket-extensions", b"permessage-deflate")]
+    at_once = list(MessageReader(deflate, from_client=True).feed(data))
+    reader = MessageReader(deflate, from_client=True)
+    assert [found for byte in data for found in reader.feed(bytes([byte]))] == at_once
 
 
 def test_a_bomb_is_not_inflated() -> None:
@@ -294,7 +298,7 @@ def test_a_row_that_is_refused_takes_no_other_with_it(tmp_path: Path) -> None:
     queue.put([("p", 1, body) for body in (b"one.", b"bad.", b"two.", b"three.")])
     sender = Sender(queue, backend)
     sender.start()
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + 60
     while queue.take() is not None and time.monotonic() < deadline_s:
         time.sleep(0.01)
     sender.drain(5)

@@ -24,8 +24,8 @@ from tests.server import _die_with_parent
 
 CLOSE = "close"
 RESET = "reset"
-#: What a scripted answer is made of: bytes to send, seconds to wait, an end.
-Step = bytes | float | str
+#: What a scripted answer is made of: bytes to send, seconds or an event to wait for, an end.
+Step = bytes | float | threading.Event | str
 
 
 @dataclass
@@ -43,19 +43,17 @@ class Message:
 
 
 class Reader:
-    """Reads messages from a socket. ``arrivals`` are (seconds, bytes) as they came."""
+    """Reads messages from a socket."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.buffer = b""
-        self.arrivals: list[tuple[float, bytes]] = []
 
     def more(self) -> bool:
         try:
             data = self.connection.recv(1 << 20)
         except OSError:
             data = b""
-        self.arrivals.append((time.perf_counter(), data))
         self.buffer += data
         return bool(data)
 
@@ -128,7 +126,6 @@ class RawUpstream:
         self.requests: list[Message] = []
         self.script: dict[bytes, list[Step]] = {}
         self.default: list[Step] = [b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"]
-        self.sent: list[tuple[float, bytes]] = []
         self.gone = threading.Event()
         self.continues = True
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -170,11 +167,12 @@ class RawUpstream:
                     self.gone.set()
                     return False
             connection.settimeout(None)
+        elif isinstance(step, threading.Event):
+            return step.wait(60)
         elif step == RESET:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
         elif isinstance(step, bytes):
-            self.sent.append((time.perf_counter(), step))
             connection.sendall(step)
         else:
             return False
@@ -189,6 +187,7 @@ class Sink:
 
     def __init__(self, port: int = 0) -> None:
         self.bodies: list[bytes] = []
+        self.refused = 0
         self.status = 200
         sink = self
 
@@ -201,6 +200,8 @@ class Sink:
                     body = gzip.decompress(body)
                 if sink.status == 200:
                     sink.bodies.append(body)
+                else:
+                    sink.refused += 1
                 self.send_response(sink.status)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -231,7 +232,7 @@ class Sink:
                     found.append({"name": span.name, "status": span.status.code, **ids, **flat})
         return found
 
-    def wait(self, count: int, timeout_s: float = 10) -> list[dict[str, object]]:
+    def wait(self, count: int, timeout_s: float = 60) -> list[dict[str, object]]:
         deadline_s = time.monotonic() + timeout_s
         while len(spans := self.spans()) < count:
             assert time.monotonic() < deadline_s, f"{len(spans)} of {count} spans came"
@@ -265,7 +266,7 @@ class ProxyProcess:
         )
         ready = threading.Event()
         threading.Thread(target=self._read, args=(self.process, ready), daemon=True).start()
-        assert ready.wait(20), "".join(self.output)
+        assert ready.wait(60), "".join(self.output)
         return self
 
     def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
@@ -284,7 +285,7 @@ class ProxyProcess:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(20)
+            return self.process.wait(60)
         finally:
             self.kill()
 
@@ -307,7 +308,7 @@ def standing(
 @contextlib.contextmanager
 def connected(port: int) -> Iterator[Reader]:
     """Connect to a port of this machine."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield Reader(connection)
 

@@ -4,10 +4,11 @@ import { listAlerts } from "../../api/calls";
 import type { AlertItem } from "../../api/client";
 import { href, place, setParams } from "../../router";
 import { formatDuration } from "../../state/format";
-import { Await, Card, Empty, Scroll } from "../../ui/figures";
+import { Await, Card, Empty } from "../../ui/figures";
+import { FigureTable } from "../../ui/FigureTable";
 import { Icon } from "../../ui/icons";
 import { Button } from "../../ui/kit";
-import { useBeat, useLoad } from "../../ui/useLoad";
+import { steady, useBeat, useLoad } from "../../ui/useLoad";
 import { AlertState, Labels, measured, mutedWords, When } from "./parts";
 
 const POLL_MS = 10_000;
@@ -52,7 +53,7 @@ export function AlertList() {
         </>
       }
     >
-      <Await of={{ ...found, loading: found.loading && found.data === null }}>
+      <Await of={steady(found)}>
         {(list) =>
           list.items.length === 0 ? (
             <Empty>
@@ -83,48 +84,32 @@ function merged(newest: AlertItem[], older: AlertItem[]): AlertItem[] {
 
 function AlertTable({ alerts }: { alerts: AlertItem[] }) {
   return (
-    <Scroll>
-      <table class="figures">
-        <thead>
-          <tr>
-            <th scope="col">State</th>
-            <th scope="col">Rule</th>
-            <th scope="col">About</th>
-            <th scope="col" class="end">
-              Value
-            </th>
-            <th scope="col">Began</th>
-            <th scope="col">Lasted</th>
-          </tr>
-        </thead>
-        <tbody class="num">
-          {alerts.map((alert) => (
-            <tr key={alert.id}>
-              <td>
-                <AlertState alert={alert} />
-                {alert.muted && (
-                  <span class="muted-mark" title={mutedWords(alert.muted)}>
-                    <Icon name="mute" size={14} />
-                    <span class="visually-hidden">{mutedWords(alert.muted)}</span>
-                  </span>
-                )}
-              </td>
-              <th scope="row" class="wrap">
-                <a href={href("alerts", { id: alert.id })}>{alert.rule.name}</a>
-                <p class="muted small reason">{alert.reason}</p>
-              </th>
-              <td>
-                <Labels labels={alert.labels} />
-              </td>
-              <td class="end">{measured(alert)}</td>
-              <td>
-                <When at={alert.began_at} />
-              </td>
-              <td>{alert.resolved_at ? formatDuration(Date.parse(alert.resolved_at) - Date.parse(alert.began_at)) : alert.status === "firing" ? "goes on" : "–"}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <FigureTable heads={["State", "Rule", "About", { end: "Value" }, "Began", "Lasted"]}>
+      {alerts.map((alert) => (
+        <tr key={alert.id}>
+          <td>
+            <AlertState alert={alert} />
+            {alert.muted && (
+              <span class="muted-mark" title={mutedWords(alert.muted)}>
+                <Icon name="mute" size={14} />
+                <span class="visually-hidden">{mutedWords(alert.muted)}</span>
+              </span>
+            )}
+          </td>
+          <th scope="row" class="wrap">
+            <a href={href("alerts", { id: alert.id })}>{alert.rule.name}</a>
+            <p class="muted small reason">{alert.reason}</p>
+          </th>
+          <td>
+            <Labels labels={alert.labels} />
+          </td>
+          <td class="end">{measured(alert)}</td>
+          <td>
+            <When at={alert.began_at} />
+          </td>
+          <td>{alert.resolved_at ? formatDuration(Date.parse(alert.resolved_at) - Date.parse(alert.began_at)) : alert.status === "firing" ? "goes on" : "–"}</td>
+        </tr>
+      ))}
+    </FigureTable>
   );
 }

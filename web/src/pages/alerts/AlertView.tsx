@@ -11,7 +11,7 @@ import { Chart } from "../../ui/chart/Chart";
 import { formatValue } from "../../ui/chart/prepare";
 import { Await, Card, Empty } from "../../ui/figures";
 import { Button, CopyButton } from "../../ui/kit";
-import { useBeat, useLoad } from "../../ui/useLoad";
+import { steady, useBeat, useLoad } from "../../ui/useLoad";
 import { evidenceChart, tracesOf, unitOf } from "./evidence";
 import { AlertState, Labels, measured, mutedWords, When } from "./parts";
 import { SilenceForm } from "./Silences";
@@ -25,7 +25,7 @@ export function AlertView({ id }: { id: string }) {
   const [stamp, setStamp] = useState(0);
   const found = useLoad(`${id}|${beat}|${stamp}`, (signal) => getAlert(id, signal));
   return (
-    <Await of={{ ...found, loading: found.loading && found.data === null }} lines={6}>
+    <Await of={steady(found)} lines={6}>
       {(alert) => <Shown alert={alert} onChange={() => setStamp((n) => n + 1)} />}
     </Await>
   );

@@ -6,6 +6,7 @@ import { Tabs } from "../../ui/kit";
 import { AlertList } from "./AlertList";
 import { AlertView } from "./AlertView";
 import { Channels } from "./Channels";
+import { Inhibitions } from "./Inhibitions";
 import { RuleEditor } from "./RuleEditor";
 import { Rules } from "./Rules";
 import { Silences } from "./Silences";
@@ -50,7 +51,12 @@ export function AlertsPage() {
             <div id="alerts-panel" role="tabpanel" aria-labelledby={`alerts-panel-${tab}`}>
               {tab === "alerts" && <AlertList />}
               {tab === "rules" && <Rules />}
-              {tab === "silences" && <Silences />}
+              {tab === "silences" && (
+                <div class="figures-body figures-inner">
+                  <Silences />
+                  <Inhibitions />
+                </div>
+              )}
               {tab === "channels" && <Channels />}
             </div>
           </>

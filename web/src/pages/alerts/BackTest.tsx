@@ -1,17 +1,19 @@
 /** What a rule would have done: when it would have fired, and how many messages that makes. */
-import { useState } from "preact/hooks";
-import { backTest, getMetric } from "../../api/calls";
-import type { BackTestReply, RuleInput } from "../../api/client";
+import { useMemo, useState } from "preact/hooks";
+import { backTest, type BackTestReply, getMetric } from "../../api/calls";
+import type { RuleInput } from "../../api/client";
 import { navigate } from "../../router";
 import { formatDuration, formatFull, formatWhen, plural } from "../../state/format";
 import { absolute, apiTime, bucketSeconds } from "../../state/time";
 import { viewHref } from "../../state/view";
 import { Chart } from "../../ui/chart/Chart";
-import { type ChartData, Colours, type Figures, prepareChart } from "../../ui/chart/prepare";
-import { Await, Card, Empty, Scroll, State } from "../../ui/figures";
+import { type ChartData, Colours, type Figures, type Mark, prepareChart } from "../../ui/chart/prepare";
+import { Await, Card, Empty, State } from "../../ui/figures";
+import { FigureTable } from "../../ui/FigureTable";
 import { useLoad } from "../../ui/useLoad";
 import { levelsOf, ratio, unitOf } from "./evidence";
-import { Labels } from "./parts";
+import { isAbout, normalChart } from "./normal";
+import { Labels, mutedWords } from "./parts";
 
 const RANGES = [
   { from: "-1d", name: "24 h" },
@@ -26,7 +28,8 @@ export function BackTest({ rule }: { rule: RuleInput | null }) {
   const [from, setFrom] = useState("-7d");
   const found = useLoad(rule ? `${from}|${JSON.stringify(rule)}` : "", async (signal) => {
     const done = await backTest(rule!, from, signal);
-    return { done, chart: await chartOf(rule!, done, signal) };
+    // Kinds that know what is normal tell their own line with it.
+    return { done, chart: done.lines.length ? null : await chartOf(rule!, done, signal) };
   });
   return (
     <div class="back-test">
@@ -52,7 +55,8 @@ export function BackTest({ rule }: { rule: RuleInput | null }) {
                 <p class="back-test-sum" role="status">
                   {sentence(done)}
                 </p>
-                {chart && <Chart title={rule.metric} data={chart} kind="lines" height={210} traces={(start, end) => viewHref({ q: rule.q, range: absolute(start, end) })} onOpen={navigate} />}
+                {chart && <Chart {...drawn(rule)} data={chart} />}
+                {done.lines.length > 0 && <Normal rule={rule} done={done} />}
                 <Fired done={done} />
               </>
             )}
@@ -63,6 +67,41 @@ export function BackTest({ rule }: { rule: RuleInput | null }) {
   );
 }
 
+function drawn(rule: RuleInput) {
+  return { title: rule.metric, kind: "lines" as const, height: 210, traces: (start: number, end: number) => viewHref({ q: rule.q, range: absolute(start, end) }), onOpen: navigate };
+}
+
+/** What was measured beside what was normal then, of one group at a time. */
+function Normal({ rule, done }: { rule: RuleInput; done: BackTestReply }) {
+  const [chosen, setChosen] = useState(0);
+  const line = done.lines[chosen] ?? done.lines[0];
+  const chart = useMemo(() => {
+    const data = normalChart(line, rule.metric);
+    return data && { ...data, marks: marksOf(done, (alert) => isAbout(line, alert.labels)) };
+  }, [line]);
+  return (
+    <>
+      {done.lines.length > 1 && (
+        <label class="by">
+          <span>Of</span>
+          <select class="select" value={chosen} onChange={(event) => setChosen(Number(event.currentTarget.value))}>
+            {done.lines.map((one, index) => (
+              <option key={JSON.stringify(one.labels)} value={index}>
+                {Object.values(one.labels).join(" · ") || "everything"}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+      <Chart {...drawn(rule)} data={chart} note="the band is what was normal then" />
+    </>
+  );
+}
+
+function marksOf(done: BackTestReply, wanted: (alert: BackTestReply["alerts"][number]) => boolean): Mark[] {
+  return done.alerts.filter(wanted).map((alert) => ({ at: Date.parse(alert.fired_at) / 1000, end: Date.parse(alert.resolved_at ?? done.to_time) / 1000, name: "fires", colour: alert.severity === "critical" ? "error" : "warn" }));
+}
+
 function sentence(done: BackTestReply): string {
   const count = done.alerts.length + done.left_out;
   const told = Object.values(done.notifications).reduce((sum, one) => sum + one, 0);
@@ -71,9 +110,10 @@ function sentence(done: BackTestReply): string {
   const all = Object.values(done.observed).reduce((sum, one) => sum + one, 0);
   const fired = count === 0 ? `It would not have fired in ${span}` : `It would have fired ${count === 1 ? "once" : `${count} times`} in ${span}`;
   const messages = count === 0 ? "" : Object.keys(done.notifications).length ? ` and sent ${plural(told, "message")}` : "; nobody would have been told";
+  const held = done.untold ? `; a silence or a graver alert held back ${done.untold === 1 ? "one" : done.untold}` : "";
   const short = done.pending ? `. ${done.pending === 1 ? "Once" : `${done.pending} times`} it was in breach too briefly` : "";
   const blind = all && unknown === all ? ". There was nothing to judge" : unknown > all / 2 ? ". More than half of the time there was nothing to judge" : "";
-  return `${fired}${messages}${short}${blind}.`;
+  return `${fired}${messages}${held}${short}${blind}.`;
 }
 
 /** The rule's own metric with its levels and the times it would have fired; null where the kind has none. */
@@ -91,41 +131,31 @@ async function chartOf(rule: RuleInput, done: BackTestReply, signal: AbortSignal
   }
   const data = prepareChart([{ reply: figures, name: rule.metric, colour: rule.group_by.length ? undefined : "accent" }], from, to, Date.now(), new Colours());
   const { above, below, warning } = rule.params as Record<string, unknown>;
-  const marks = done.alerts.map((alert) => ({ at: Date.parse(alert.fired_at) / 1000, end: Date.parse(alert.resolved_at ?? done.to_time) / 1000, name: "fires", colour: alert.severity === "critical" ? ("error" as const) : ("warn" as const) }));
-  return { ...data, levels: levelsOf({ breach: above ?? below, warning }), marks };
+  return { ...data, levels: levelsOf({ breach: above ?? below, warning }), marks: marksOf(done, () => true) };
 }
 
 function Fired({ done }: { done: BackTestReply }) {
   if (done.alerts.length === 0) return null;
   const newest = [...done.alerts].sort((a, b) => (a.fired_at < b.fired_at ? 1 : -1));
   return (
-    <Scroll>
-      <table class="figures">
-        <thead>
-          <tr>
-            <th scope="col">Fires</th>
-            <th scope="col">Lasts</th>
-            <th scope="col">About</th>
-          </tr>
-        </thead>
-        <tbody class="num">
-          {newest.slice(0, LISTED).map((alert) => (
-            <tr key={`${alert.fingerprint}${alert.fired_at}`}>
-              <th scope="row">
-                <State look={alert.severity === "critical" ? "error" : "warn"}>
-                  <time title={formatFull(alert.fired_at)}>{formatWhen(alert.fired_at)}</time>
-                </State>
-              </th>
-              <td>{alert.resolved_at ? formatDuration(Date.parse(alert.resolved_at) - Date.parse(alert.fired_at)) : "goes on"}</td>
-              <td class="wrap">
-                <Labels labels={alert.labels} />
-                {alert.reason && <p class="muted small reason">{alert.reason}</p>}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      {newest.length + done.left_out > LISTED && <p class="muted figure-empty">and {newest.length + done.left_out - LISTED} more</p>}
-    </Scroll>
+    <FigureTable
+      heads={["Fires", "Lasts", "About"]}
+      after={newest.length + done.left_out > LISTED && <p class="muted figure-empty">and {newest.length + done.left_out - LISTED} more</p>}
+    >
+      {newest.slice(0, LISTED).map((alert) => (
+        <tr key={`${alert.fingerprint}${alert.fired_at}`}>
+          <th scope="row">
+            <State look={alert.severity === "critical" ? "error" : "warn"}>
+              <time title={formatFull(alert.fired_at)}>{formatWhen(alert.fired_at)}</time>
+            </State>
+          </th>
+          <td>{alert.resolved_at ? formatDuration(Date.parse(alert.resolved_at) - Date.parse(alert.fired_at)) : "goes on"}</td>
+          <td class="wrap">
+            <Labels labels={alert.labels} /> {alert.muted && <span class="chip">{mutedWords(alert.muted)}</span>}
+            {alert.reason && <p class="muted small reason">{alert.reason}</p>}
+          </td>
+        </tr>
+      ))}
+    </FigureTable>
   );
 }

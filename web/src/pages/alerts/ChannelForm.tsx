@@ -2,8 +2,7 @@
 import { useState } from "preact/hooks";
 import { saveChannel } from "../../api/calls";
 import type { ChannelInput, ChannelItem } from "../../api/client";
-import { CheckField, FormError, SelectField, TextField, useSave } from "../../ui/form";
-import { Button, Dialog, say } from "../../ui/kit";
+import { CheckField, FormDialog, SelectField, TextField } from "../../ui/form";
 import { SETTINGS, setUp, typedOf } from "./channels";
 import { readSeconds, writeSeconds } from "./rules";
 
@@ -32,67 +31,50 @@ export function ChannelForm({ channel, onClose, onSaved }: { channel: ChannelIte
     repeat_interval_s: seconds(repeat, "Says it again after"),
     send_resolved: resolved,
     enabled,
+    managed_by: channel?.managed_by === "file" ? "file" : "",
   });
-  const { save, error, busy } = useSave(
-    async () => saveChannel(channel?.id ?? "", body()),
-    () => {
-      say(channel ? "Channel changed" : "Channel added");
-      onSaved();
-    },
-  );
   const kept = (secret: string) => channel !== null && channel.type === type && channel.secrets[secret] === "set";
   return (
-    <Dialog title={channel ? "Change the channel" : "Add a channel"} onClose={onClose}>
-      <form class="form" onSubmit={save}>
-        <TextField name="Name" value={name} onInput={setName} required placeholder="on-call" />
-        <SelectField
-          name="Type"
-          value={type}
-          onPick={(next) => {
-            setType(next);
-            setTyped({});
-          }}
-          options={Object.keys(SETTINGS).map((one) => ({ value: one, name: one }))}
-        />
-        <div class="form-group">
-          <h3>Where to</h3>
-          {(SETTINGS[type] ?? []).map((setting) =>
-            setting.kind === "choice" ? (
-              <SelectField key={setting.name} name={setting.label} value={typed[setting.name] ?? setting.options![0]} options={setting.options!.map((value) => ({ value, name: value }))} onPick={(value) => setTyped({ ...typed, [setting.name]: value })} note={setting.note} />
-            ) : (
-              <TextField
-                key={`${type}${setting.name}`}
-                name={setting.label}
-                type={setting.secret ? "password" : setting.kind === "number" ? "number" : "text"}
-                value={typed[setting.name] ?? ""}
-                onInput={(value) => setTyped({ ...typed, [setting.name]: value })}
-                placeholder={setting.secret && kept(setting.name) ? "set; empty keeps it" : setting.placeholder}
-                required={setting.required && !kept(setting.name)}
-                note={setting.secret ? (setting.note ?? "Stored encrypted, never shown again") : setting.note}
-                wide={setting.name === "url" || setting.kind === "list"}
-              />
-            ),
-          )}
-        </div>
-        <div class="form-group">
-          <h3>When</h3>
-          <TextField name="One message for alerts with the same" value={groupBy} onInput={setGroupBy} wide />
-          <TextField name="Waits for others" value={wait} onInput={setWait} />
-          <TextField name="Pause between changes" value={interval} onInput={setInterval} />
-          <TextField name="Says it again after" value={repeat} onInput={setRepeat} />
-        </div>
-        <CheckField name="Tells when alerts end" checked={resolved} onPick={setResolved} />
-        <CheckField name="Enabled" checked={enabled} onPick={setEnabled} />
-        <FormError error={error} />
-        <div class="form-end">
-          <Button look="outline" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button look="primary" type="submit" disabled={busy}>
-            {channel ? "Save" : "Add"}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title={channel ? "Change the channel" : "Add a channel"} doing={channel ? "Save" : "Add"} act={() => saveChannel(channel?.id ?? "", body())} said={channel ? "Channel changed" : "Channel added"} onClose={onClose} onDone={onSaved}>
+      <TextField name="Name" value={name} onInput={setName} required placeholder="on-call" />
+      <SelectField
+        name="Type"
+        value={type}
+        onPick={(next) => {
+          setType(next);
+          setTyped({});
+        }}
+        options={Object.keys(SETTINGS).map((one) => ({ value: one, name: one }))}
+      />
+      <div class="form-group">
+        <h3>Where to</h3>
+        {(SETTINGS[type] ?? []).map((setting) =>
+          setting.kind === "choice" ? (
+            <SelectField key={setting.name} name={setting.label} value={typed[setting.name] ?? setting.options![0]} options={setting.options!.map((value) => ({ value, name: value }))} onPick={(value) => setTyped({ ...typed, [setting.name]: value })} note={setting.note} />
+          ) : (
+            <TextField
+              key={`${type}${setting.name}`}
+              name={setting.label}
+              type={setting.secret ? "password" : setting.kind === "number" ? "number" : "text"}
+              value={typed[setting.name] ?? ""}
+              onInput={(value) => setTyped({ ...typed, [setting.name]: value })}
+              placeholder={setting.secret && kept(setting.name) ? "set; empty keeps it" : setting.placeholder}
+              required={setting.required && !kept(setting.name)}
+              note={setting.secret ? (setting.note ?? "Stored encrypted, never shown again") : setting.note}
+              wide={setting.name === "url" || setting.kind === "list"}
+            />
+          ),
+        )}
+      </div>
+      <div class="form-group">
+        <h3>When</h3>
+        <TextField name="One message for alerts with the same" value={groupBy} onInput={setGroupBy} wide />
+        <TextField name="Waits for others" value={wait} onInput={setWait} />
+        <TextField name="Pause between changes" value={interval} onInput={setInterval} />
+        <TextField name="Says it again after" value={repeat} onInput={setRepeat} />
+      </div>
+      <CheckField name="Tells when alerts end" checked={resolved} onPick={setResolved} />
+      <CheckField name="Enabled" checked={enabled} onPick={setEnabled} />
+    </FormDialog>
   );
 }

@@ -3,55 +3,38 @@ import { useState } from "preact/hooks";
 import { deleteChannel, listChannels, listNotifications, testChannel } from "../../api/calls";
 import type { ChannelItem } from "../../api/client";
 import { formatDuration, formatFull, formatWhen, plural } from "../../state/format";
-import { Await, Card, Empty, Scroll, State } from "../../ui/figures";
-import { Confirm, useSave } from "../../ui/form";
+import { Await, State } from "../../ui/figures";
+import { FigureTable } from "../../ui/FigureTable";
+import { useSave } from "../../ui/form";
 import { Button, Dialog } from "../../ui/kit";
+import { Managed } from "../../ui/Managed";
 import { useLoad } from "../../ui/useLoad";
 import { ChannelForm } from "./ChannelForm";
 import { When } from "./parts";
 
 export function Channels() {
-  const [stamp, setStamp] = useState(1);
-  const [edited, setEdited] = useState<ChannelItem | "new" | null>(null);
-  const [removed, setRemoved] = useState<ChannelItem | null>(null);
   const [shown, setShown] = useState<ChannelItem | null>(null);
-  const found = useLoad(`${stamp}`, listChannels);
-  const again = () => {
-    setEdited(null);
-    setRemoved(null);
-    setStamp((n) => n + 1);
-  };
   return (
-    <Card
-      title="Channels"
-      note="Rules name the channels that are told"
-      actions={
-        <Button look="outline" icon="plus" onClick={() => setEdited("new")}>
-          Add a channel
-        </Button>
-      }
-    >
-      <Await of={found} onRetry={again}>
-        {(list) =>
-          list.items.length === 0 ? (
-            <Empty>No channel yet: alerts are listed here, and nobody is told.</Empty>
-          ) : (
-            <ul class="channels">
-              {list.items.map((channel) => (
-                <Channel key={channel.id} channel={channel} onEdit={() => setEdited(channel)} onRemove={() => setRemoved(channel)} onMessages={() => setShown(channel)} />
-              ))}
-            </ul>
-          )
-        }
-      </Await>
-      {edited && <ChannelForm channel={edited === "new" ? null : edited} onClose={() => setEdited(null)} onSaved={again} />}
+    <>
+      <Managed<ChannelItem>
+        title="Channels"
+        note="Rules name the channels that are told"
+        add="Add a channel"
+        load={listChannels}
+        empty="No channel yet: alerts are listed here, and nobody is told."
+        form={(channel, close, saved) => <ChannelForm channel={channel} onClose={close} onSaved={saved} />}
+        removal={(channel) => ({ title: `Delete the channel ${channel.name}?`, words: "What it was still to be told is dropped.", act: () => deleteChannel(channel.id) })}
+      >
+        {(channels, { edit, remove }) => (
+          <ul class="channels">
+            {channels.map((channel) => (
+              <Channel key={channel.id} channel={channel} onEdit={() => edit(channel)} onRemove={() => remove(channel)} onMessages={() => setShown(channel)} />
+            ))}
+          </ul>
+        )}
+      </Managed>
       {shown && <Messages channel={shown} onClose={() => setShown(null)} />}
-      {removed && (
-        <Confirm title={`Delete the channel ${removed.name}?`} doing="Delete" act={() => deleteChannel(removed.id)} onClose={() => setRemoved(null)} onDone={again}>
-          What it was still to be told is dropped.
-        </Confirm>
-      )}
-    </Card>
+    </>
   );
 }
 
@@ -64,6 +47,7 @@ function Channel({ channel, onEdit, onRemove, onMessages }: { channel: ChannelIt
       <div class="item-head">
         <h3 class="ellipsis">{channel.name}</h3>
         <span class="chip">{channel.type}</span>
+        {channel.managed_by === "file" && <span class="chip">from a file</span>}
         {!channel.enabled && <span class="chip chip-warn">off</span>}
         <span class="muted ellipsis">{channel.target}</span>
         <span class="grow" />
@@ -111,38 +95,24 @@ function Messages({ channel, onClose }: { channel: ChannelItem; onClose: () => v
           list.items.length === 0 ? (
             <p class="muted">None yet.</p>
           ) : (
-            <Scroll>
-              <table class="figures">
-                <thead>
-                  <tr>
-                    <th scope="col">When</th>
-                    <th scope="col">What</th>
-                    <th scope="col">State</th>
-                    <th scope="col" class="end">
-                      Tries
-                    </th>
-                  </tr>
-                </thead>
-                <tbody class="num">
-                  {list.items.map((message) => (
-                    <tr key={message.id}>
-                      <th scope="row">
-                        <time title={formatFull(message.created_at)}>{formatWhen(message.created_at)}</time>
-                      </th>
-                      <td>
-                        {plural(message.alerts, "alert")} {message.status}
-                        {message.repeat && " (again)"}
-                      </td>
-                      <td class="wrap">
-                        <State look={LOOKS[message.state]}>{message.state}</State>
-                        {message.error && <p class="error-text small reason">{message.error}</p>}
-                      </td>
-                      <td class="end">{message.attempts}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </Scroll>
+            <FigureTable heads={["When", "What", "State", { end: "Tries" }]}>
+              {list.items.map((message) => (
+                <tr key={message.id}>
+                  <th scope="row">
+                    <time title={formatFull(message.created_at)}>{formatWhen(message.created_at)}</time>
+                  </th>
+                  <td>
+                    {plural(message.alerts, "alert")} {message.status}
+                    {message.repeat && " (again)"}
+                  </td>
+                  <td class="wrap">
+                    <State look={LOOKS[message.state]}>{message.state}</State>
+                    {message.error && <p class="error-text small reason">{message.error}</p>}
+                  </td>
+                  <td class="end">{message.attempts}</td>
+                </tr>
+              ))}
+            </FigureTable>
           )
         }
       </Await>

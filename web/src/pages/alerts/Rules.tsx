@@ -4,10 +4,11 @@ import { deleteRule, listRules } from "../../api/calls";
 import type { RuleItem } from "../../api/client";
 import { href } from "../../router";
 import { plural } from "../../state/format";
-import { Await, Card, Empty, Scroll, State } from "../../ui/figures";
+import { Await, Card, Empty, State } from "../../ui/figures";
+import { FigureTable } from "../../ui/FigureTable";
 import { Confirm } from "../../ui/form";
 import { Button } from "../../ui/kit";
-import { useBeat, useLoad } from "../../ui/useLoad";
+import { steady, useBeat, useLoad } from "../../ui/useLoad";
 import { When } from "./parts";
 import { writeSeconds } from "./rules";
 
@@ -30,73 +31,57 @@ export function Rules() {
         </a>
       }
     >
-      <Await of={{ ...found, loading: found.loading && found.data === null }}>
+      <Await of={steady(found)}>
         {(list) =>
           list.items.length === 0 ? (
             <Empty>
               No rule yet. <code>spanhouse alerts apply</code> brings rules from files; the ones that come with Spanhouse watch cost, latency and errors against their own history.
             </Empty>
           ) : (
-            <Scroll>
-              <table class="figures">
-                <thead>
-                  <tr>
-                    <th scope="col">State</th>
-                    <th scope="col">Rule</th>
-                    <th scope="col">Measures</th>
-                    <th scope="col">Tells</th>
-                    <th scope="col">Judged</th>
-                    <th scope="col">
-                      <span class="visually-hidden">Delete</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody class="num">
-                  {list.items.map((rule) => (
-                    <tr key={rule.id}>
-                      <td>
-                        <State look={LOOKS[rule.state]}>{WORDS[rule.state]}</State>
-                        {rule.alerts.firing + rule.alerts.pending > 0 && (
-                          <p class="small">
-                            <a href={href("alerts", { of: rule.id })}>{plural(rule.alerts.firing + rule.alerts.pending, "alert")}</a>
-                          </p>
-                        )}
-                      </td>
-                      <th scope="row" class="wrap">
-                        <a href={href("alerts", { rule: rule.id })}>{rule.name}</a>
-                        <p class="muted small reason">
-                          {rule.type.replace("_", " ")}, {rule.severity}
-                          {rule.managed_by === "file" && ", from a file"}
-                        </p>
-                        {rule.error && <p class="error-text small reason">{rule.error}</p>}
-                        {!rule.error && rule.state === "unknown" && <p class="muted small reason">{rule.reason}</p>}
-                      </th>
-                      <td>
-                        <code>{rule.metric || rule.type}</code>
-                        <p class="muted small">
-                          over {writeSeconds(rule.window_s)}
-                          {rule.group_by.length > 0 && `, by ${rule.group_by.join(", ")}`}
-                          {rule.q && (
-                            <>
-                              {" "}
-                              where <code>{rule.q}</code>
-                            </>
-                          )}
-                        </p>
-                      </td>
-                      <td class="wrap">{rule.channels.join(", ") || <span class="muted">nobody</span>}</td>
-                      <td>
-                        <When at={rule.evaluated_at} />
-                        <p class="muted small">every {writeSeconds(rule.every_s)}</p>
-                      </td>
-                      <td class="end">
-                        <Button icon="trash" label={`Delete ${rule.name}`} onClick={() => setRemoved(rule)} />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </Scroll>
+            <FigureTable heads={["State", "Rule", "Measures", "Tells", "Judged", { hidden: "Delete" }]}>
+              {list.items.map((rule) => (
+                <tr key={rule.id}>
+                  <td>
+                    <State look={LOOKS[rule.state]}>{WORDS[rule.state]}</State>
+                    {rule.alerts.firing + rule.alerts.pending > 0 && (
+                      <p class="small">
+                        <a href={href("alerts", { of: rule.id })}>{plural(rule.alerts.firing + rule.alerts.pending, "alert")}</a>
+                      </p>
+                    )}
+                  </td>
+                  <th scope="row" class="wrap">
+                    <a href={href("alerts", { rule: rule.id })}>{rule.name}</a>
+                    <p class="muted small reason">
+                      {rule.type.replace("_", " ")}, {rule.severity}
+                      {rule.managed_by === "file" && ", from a file"}
+                    </p>
+                    {rule.error && <p class="error-text small reason">{rule.error}</p>}
+                    {!rule.error && rule.state === "unknown" && <p class="muted small reason">{rule.reason}</p>}
+                  </th>
+                  <td>
+                    <code>{rule.metric || rule.type}</code>
+                    <p class="muted small">
+                      over {writeSeconds(rule.window_s)}
+                      {rule.group_by.length > 0 && `, by ${rule.group_by.join(", ")}`}
+                      {rule.q && (
+                        <>
+                          {" "}
+                          where <code>{rule.q}</code>
+                        </>
+                      )}
+                    </p>
+                  </td>
+                  <td class="wrap">{rule.channels.join(", ") || <span class="muted">nobody</span>}</td>
+                  <td>
+                    <When at={rule.evaluated_at} />
+                    <p class="muted small">every {writeSeconds(rule.every_s)}</p>
+                  </td>
+                  <td class="end">
+                    <Button icon="trash" label={`Delete ${rule.name}`} onClick={() => setRemoved(rule)} />
+                  </td>
+                </tr>
+              ))}
+            </FigureTable>
           )
         }
       </Await>

@@ -1,110 +1,58 @@
 /** Silences: what is told nobody for a while, and why. */
 import { useState } from "preact/hooks";
 import { createSilence, endSilence, listSilences } from "../../api/calls";
+import type { SilenceItem } from "../../api/client";
 import { formatFull, formatWhen } from "../../state/format";
-import { Await, Card, Empty, Scroll, State } from "../../ui/figures";
-import { Confirm, Field, FormError, SelectField, TextField, useSave } from "../../ui/form";
-import { Button, Dialog, say } from "../../ui/kit";
-import { useLoad } from "../../ui/useLoad";
+import { State } from "../../ui/figures";
+import { FigureTable } from "../../ui/FigureTable";
+import { FormDialog, SelectField, TextField } from "../../ui/form";
+import { Button } from "../../ui/kit";
+import { Managed } from "../../ui/Managed";
+import { MatcherField, Matchers } from "./Inhibitions";
 import { matcherText, readMatchers } from "./matchers";
 
+const LOOKS = { active: "warn", waiting: "off", ended: "off" } as const;
+
 export function Silences() {
-  const [stamp, setStamp] = useState(1);
-  const [adding, setAdding] = useState(false);
-  const [ending, setEnding] = useState<string | null>(null);
-  const found = useLoad(`${stamp}`, listSilences);
-  const again = () => setStamp((n) => n + 1);
-  const looks = { active: "warn", waiting: "off", ended: "off" } as const;
   return (
-    <Card
+    <Managed<SilenceItem>
       title="Silences"
       note="Alerts are still judged and listed; nobody is told"
-      actions={
-        <Button look="outline" icon="plus" onClick={() => setAdding(true)}>
-          Add a silence
-        </Button>
-      }
+      add="Add a silence"
+      load={listSilences}
+      empty="Nothing is silenced."
+      form={(_, close, saved) => <SilenceForm labels={{}} onClose={close} onSaved={saved} />}
+      removal={(silence) => ({ title: "End this silence?", doing: "End it", words: "Alerts that it held back and that still fire are told then.", act: () => endSilence(silence.id) })}
     >
-      <Await of={found} onRetry={again}>
-        {(list) =>
-          list.items.length === 0 ? (
-            <Empty>Nothing is silenced.</Empty>
-          ) : (
-            <Scroll>
-              <table class="figures">
-                <thead>
-                  <tr>
-                    <th scope="col">State</th>
-                    <th scope="col">Alerts that fit</th>
-                    <th scope="col">Until</th>
-                    <th scope="col">Why</th>
-                    <th scope="col">
-                      <span class="visually-hidden">End</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody class="num">
-                  {list.items.map((silence) => (
-                    <tr key={silence.id}>
-                      <td>
-                        <State look={looks[silence.state]}>{silence.state}</State>
-                      </td>
-                      <th scope="row">
-                        <span class="labels">
-                          {silence.matchers.map((matcher) => (
-                            <code key={matcherText(matcher)} class="chip">
-                              {matcherText(matcher)}
-                            </code>
-                          ))}
-                        </span>
-                      </th>
-                      <td>
-                        <time title={formatFull(silence.ends_at)}>{formatWhen(silence.ends_at)}</time>
-                      </td>
-                      <td class="wrap">
-                        {silence.note || <span class="muted">–</span>}
-                        {silence.created_by && <span class="muted"> ({silence.created_by})</span>}
-                      </td>
-                      <td class="end">
-                        {silence.state !== "ended" && (
-                          <Button look="outline" onClick={() => setEnding(silence.id)}>
-                            End
-                          </Button>
-                        )}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </Scroll>
-          )
-        }
-      </Await>
-      {adding && (
-        <SilenceForm
-          labels={{}}
-          onClose={() => setAdding(false)}
-          onSaved={() => {
-            setAdding(false);
-            again();
-          }}
-        />
+      {(silences, { remove }) => (
+        <FigureTable heads={["State", "Alerts that fit", "Until", "Why", { hidden: "End" }]}>
+          {silences.map((silence) => (
+            <tr key={silence.id}>
+              <td>
+                <State look={LOOKS[silence.state]}>{silence.state}</State>
+              </td>
+              <th scope="row">
+                <Matchers of={silence.matchers} />
+              </th>
+              <td>
+                <time title={formatFull(silence.ends_at)}>{formatWhen(silence.ends_at)}</time>
+              </td>
+              <td class="wrap">
+                {silence.note || <span class="muted">–</span>}
+                {silence.created_by && <span class="muted"> ({silence.created_by})</span>}
+              </td>
+              <td class="end">
+                {silence.state !== "ended" && (
+                  <Button look="outline" onClick={() => remove(silence)}>
+                    End
+                  </Button>
+                )}
+              </td>
+            </tr>
+          ))}
+        </FigureTable>
       )}
-      {ending && (
-        <Confirm
-          title="End this silence?"
-          doing="End it"
-          act={() => endSilence(ending)}
-          onClose={() => setEnding(null)}
-          onDone={() => {
-            setEnding(null);
-            again();
-          }}
-        >
-          Alerts that it held back and that still fire are told then.
-        </Confirm>
-      )}
-    </Card>
+    </Managed>
   );
 }
 
@@ -121,32 +69,12 @@ export function SilenceForm({ labels, onClose, onSaved }: { labels: Record<strin
   const [length, setLength] = useState("+2h");
   const [note, setNote] = useState("");
   const [who, setWho] = useState("");
-  const { save, error, busy } = useSave(
-    async () => createSilence({ matchers: readMatchers(text), starts_at: "", ends_at: length, note, created_by: who }),
-    () => {
-      say("Silenced");
-      onSaved();
-    },
-  );
   return (
-    <Dialog title="Silence alerts" onClose={onClose}>
-      <form class="form" onSubmit={save}>
-        <Field name="Alerts whose labels fit all of" wide note="One condition a line: label=value, label!=value, label=~pattern* or label!~pattern*">
-          {(ids) => <textarea {...ids} class="text-input mono" rows={Math.max(3, text.split("\n").length)} value={text} placeholder="service=search" onInput={(event) => setText(event.currentTarget.value)} />}
-        </Field>
-        <SelectField name="For" value={length} options={LENGTHS} onPick={setLength} />
-        <TextField name="By" value={who} onInput={setWho} placeholder="your name" />
-        <TextField name="Why" value={note} onInput={setNote} wide placeholder="known, being worked on" />
-        <FormError error={error} />
-        <div class="form-end">
-          <Button look="outline" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button look="primary" type="submit" disabled={busy}>
-            Silence
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title="Silence alerts" doing="Silence" act={() => createSilence({ matchers: readMatchers(text), starts_at: "", ends_at: length, note, created_by: who })} said="Silenced" onClose={onClose} onDone={onSaved}>
+      <MatcherField name="Alerts whose labels fit all of" value={text} onInput={setText} placeholder="service=search" />
+      <SelectField name="For" value={length} options={LENGTHS} onPick={setLength} />
+      <TextField name="By" value={who} onInput={setWho} placeholder="your name" />
+      <TextField name="Why" value={note} onInput={setNote} wide placeholder="known, being worked on" />
+    </FormDialog>
   );
 }

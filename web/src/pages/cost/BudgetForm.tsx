@@ -2,8 +2,7 @@
 import { useState } from "preact/hooks";
 import { saveBudget } from "../../api/calls";
 import type { BudgetInput, BudgetItem } from "../../api/client";
-import { CheckField, FormError, SelectField, TextField, useSave } from "../../ui/form";
-import { Button, Dialog, say } from "../../ui/kit";
+import { CheckField, FormDialog, SelectField, TextField } from "../../ui/form";
 
 export function BudgetForm({ budget, onClose, onSaved }: { budget: BudgetItem | null; onClose: () => void; onSaved: () => void }) {
   const [name, setName] = useState(budget?.name ?? "");
@@ -33,46 +32,28 @@ export function BudgetForm({ budget, onClose, onSaved }: { budget: BudgetItem | 
     key: "",
     tag: "",
   });
-  const { save, error, busy } = useSave(
-    () => saveBudget(budget?.id ?? "", body()),
-    () => {
-      say(budget ? "Budget changed" : "Budget added");
-      onSaved();
-    },
-  );
   return (
-    <Dialog title={budget ? "Change the budget" : "Add a budget"} onClose={onClose}>
-      <form class="form" onSubmit={save}>
-        <TextField name="Name" value={name} onInput={setName} required wide />
-        <TextField name="Limit in US dollars" value={limit} onInput={setLimit} type="number" min="0" required />
-        <SelectField
-          name="Period"
-          value={period}
-          onPick={setPeriod}
-          options={[
-            { value: "day", name: "Day" },
-            { value: "week", name: "Week" },
-            { value: "month", name: "Month" },
-            { value: "rolling", name: "The last hours" },
-          ]}
-        />
-        {period === "rolling" ? <TextField name="Hours" value={hours} onInput={setHours} type="number" min="1" step="1" /> : <TextField name="Time zone" value={zone} onInput={setZone} note="Where days begin" />}
-        <TextField name="Alert at (per cent)" value={thresholds} onInput={setThresholds} placeholder="50, 80, 100" />
-        <TextField name="Only spans that fit" value={q} onInput={setQ} mono wide placeholder="user:ada  tag:batch  model:gpt-4o" note="A filter as in the list of traces; empty: everything" />
-        <TextField name="For each" value={per} onInput={setPer} placeholder="user, tag, metadata.key_id" note="The limit then holds for each value by itself" />
-        <TextField name="Note" value={note} onInput={setNote} />
-        <CheckField name="The proxy refuses calls once the limit is reached" checked={enforce} onPick={setEnforce} />
-        <CheckField name="Enabled" checked={enabled} onPick={setEnabled} note="A rule of type budget tells when a threshold is reached or the forecast ends above the limit." />
-        <FormError error={error} />
-        <div class="form-end">
-          <Button look="outline" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button look="primary" type="submit" disabled={busy}>
-            {budget ? "Save" : "Add"}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title={budget ? "Change the budget" : "Add a budget"} doing={budget ? "Save" : "Add"} act={() => saveBudget(budget?.id ?? "", body())} said={budget ? "Budget changed" : "Budget added"} onClose={onClose} onDone={onSaved}>
+      <TextField name="Name" value={name} onInput={setName} required wide />
+      <TextField name="Limit in US dollars" value={limit} onInput={setLimit} type="number" min="0" required />
+      <SelectField
+        name="Period"
+        value={period}
+        onPick={setPeriod}
+        options={[
+          { value: "day", name: "Day" },
+          { value: "week", name: "Week" },
+          { value: "month", name: "Month" },
+          { value: "rolling", name: "The last hours" },
+        ]}
+      />
+      {period === "rolling" ? <TextField name="Hours" value={hours} onInput={setHours} type="number" min="1" step="1" /> : <TextField name="Time zone" value={zone} onInput={setZone} note="Where days begin" />}
+      <TextField name="Alert at (per cent)" value={thresholds} onInput={setThresholds} placeholder="50, 80, 100" />
+      <TextField name="Only spans that fit" value={q} onInput={setQ} mono wide placeholder="user:ada  tag:batch  model:gpt-4o" note="A filter as in the list of traces; empty: everything" />
+      <TextField name="For each" value={per} onInput={setPer} placeholder="user, tag, metadata.key_id" note="The limit then holds for each value by itself" />
+      <TextField name="Note" value={note} onInput={setNote} />
+      <CheckField name="The proxy refuses calls once the limit is reached" checked={enforce} onPick={setEnforce} />
+      <CheckField name="Enabled" checked={enabled} onPick={setEnabled} note="A rule of type budget tells when a threshold is reached or the forecast ends above the limit." />
+    </FormDialog>
   );
 }

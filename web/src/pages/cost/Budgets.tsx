@@ -1,69 +1,37 @@
 /** Budgets: what is used, what is left, where it leads; made, changed and removed here. */
-import { useState } from "preact/hooks";
 import { deleteBudget, getBudget, listBudgets } from "../../api/calls";
 import type { BudgetItem } from "../../api/client";
 import { formatCount, formatShare, formatUsd, plural } from "../../state/format";
 import { viewHref } from "../../state/view";
-import { Await, Card, Empty, State } from "../../ui/figures";
-import { Confirm } from "../../ui/form";
+import { State } from "../../ui/figures";
 import { Button } from "../../ui/kit";
+import { Managed } from "../../ui/Managed";
 import { useLoad } from "../../ui/useLoad";
 import { BudgetForm } from "./BudgetForm";
 
 export function Budgets() {
-  const [stamp, setStamp] = useState(1);
-  const [edited, setEdited] = useState<BudgetItem | "new" | null>(null);
-  const [removed, setRemoved] = useState<BudgetItem | null>(null);
-  const found = useLoad(`${stamp}`, listBudgets);
-  const again = () => setStamp((n) => n + 1);
   return (
-    <Card
+    <Managed<BudgetItem>
       title="Budgets"
       note="of this project, whatever is filtered above"
-      actions={
-        <Button look="outline" icon="plus" onClick={() => setEdited("new")}>
-          Add a budget
-        </Button>
-      }
+      add="Add a budget"
+      load={listBudgets}
+      empty="No budget yet. One holds a limit for a day, a week or a month, warns before it is used up, and can make the proxy refuse."
+      form={(budget, close, saved) => <BudgetForm budget={budget} onClose={close} onSaved={saved} />}
+      removal={(budget) => ({
+        title: `Delete the budget ${budget.name}?`,
+        words: `Its history of reached thresholds goes with it.${budget.enforce ? " The proxy stops refusing because of it." : ""}`,
+        act: () => deleteBudget(budget.id),
+      })}
     >
-      <Await of={found} onRetry={again}>
-        {(list) =>
-          list.items.length === 0 ? (
-            <Empty>No budget yet. One holds a limit for a day, a week or a month, warns before it is used up, and can make the proxy refuse.</Empty>
-          ) : (
-            <ul class="budgets">
-              {list.items.map((budget) => (
-                <Budget key={`${budget.id}|${budget.updated_at}`} budget={budget} onEdit={() => setEdited(budget)} onRemove={() => setRemoved(budget)} />
-              ))}
-            </ul>
-          )
-        }
-      </Await>
-      {edited && (
-        <BudgetForm
-          budget={edited === "new" ? null : edited}
-          onClose={() => setEdited(null)}
-          onSaved={() => {
-            setEdited(null);
-            again();
-          }}
-        />
+      {(budgets, { edit, remove }) => (
+        <ul class="budgets">
+          {budgets.map((budget) => (
+            <Budget key={`${budget.id}|${budget.updated_at}`} budget={budget} onEdit={() => edit(budget)} onRemove={() => remove(budget)} />
+          ))}
+        </ul>
       )}
-      {removed && (
-        <Confirm
-          title={`Delete the budget ${removed.name}?`}
-          doing="Delete"
-          act={() => deleteBudget(removed.id)}
-          onClose={() => setRemoved(null)}
-          onDone={() => {
-            setRemoved(null);
-            again();
-          }}
-        >
-          Its history of reached thresholds goes with it.{removed.enforce ? " The proxy stops refusing because of it." : ""}
-        </Confirm>
-      )}
-    </Card>
+    </Managed>
   );
 }
 

@@ -5,7 +5,8 @@ import type { CostChangeReply } from "../../api/client";
 import { formatCount, formatShare, formatUsd } from "../../state/format";
 import type { Scope } from "../../state/scope";
 import { apiTime } from "../../state/time";
-import { Await, Card, Empty, Scroll } from "../../ui/figures";
+import { Await, Card, Empty } from "../../ui/figures";
+import { FigureTable } from "../../ui/FigureTable";
 import { Button } from "../../ui/kit";
 import { useLoad } from "../../ui/useLoad";
 import { FACTORS, signed, waterfall } from "./waterfall";
@@ -43,46 +44,25 @@ function Waterfall({ change }: { change: CostChangeReply }) {
         By model
       </Button>
       {models && (
-        <Scroll>
-          <table class="figures">
-            <thead>
-              <tr>
-                <th scope="col">Model</th>
-                <th scope="col" class="end">
-                  Change
-                </th>
-                <th scope="col" class="end">
-                  Calls
-                </th>
-                <th scope="col" class="end">
-                  Tokens in per call
-                </th>
-                <th scope="col" class="end">
-                  Cached
-                </th>
-              </tr>
-            </thead>
-            <tbody class="num">
-              {change.models.map((model) => (
-                <tr key={`${model.provider}/${model.model}`}>
-                  <th scope="row" class="clip">
-                    {model.model || "(none)"}
-                  </th>
-                  <td class={Number(model.change_usd) > 0 ? "end error-text" : "end"}>{usd(model.change_usd)}</td>
-                  <td class="end">
-                    {formatCount(model.baseline.requests)} → {formatCount(model.current.requests)}
-                  </td>
-                  <td class="end">
-                    {whole(model.baseline.input_tokens_per_request)} → {whole(model.current.input_tokens_per_request)}
-                  </td>
-                  <td class="end">
-                    {formatShare(model.baseline.cache_hit_rate)} → {formatShare(model.current.cache_hit_rate)}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <FigureTable heads={["Model", { end: "Change" }, { end: "Calls" }, { end: "Tokens in per call" }, { end: "Cached" }]}>
+          {change.models.map((model) => (
+            <tr key={`${model.provider}/${model.model}`}>
+              <th scope="row" class="clip">
+                {model.model || "(none)"}
+              </th>
+              <td class={Number(model.change_usd) > 0 ? "end error-text" : "end"}>{usd(model.change_usd)}</td>
+              <td class="end">
+                {formatCount(model.baseline.requests)} → {formatCount(model.current.requests)}
+              </td>
+              <td class="end">
+                {whole(model.baseline.input_tokens_per_request)} → {whole(model.current.input_tokens_per_request)}
+              </td>
+              <td class="end">
+                {formatShare(model.baseline.cache_hit_rate)} → {formatShare(model.current.cache_hit_rate)}
+              </td>
+            </tr>
+          ))}
+        </FigureTable>
       )}
     </div>
   );

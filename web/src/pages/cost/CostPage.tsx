@@ -3,28 +3,29 @@ import { useMemo } from "preact/hooks";
 import { getCost, type SpendReply } from "../../api/calls";
 import { navigate, place } from "../../router";
 import { formatCount, formatShare, formatUsd, plural } from "../../state/format";
-import { add, condition } from "../../state/query";
+import { add } from "../../state/query";
 import { type Scope, useScope } from "../../state/scope";
 import { absolute, apiTime } from "../../state/time";
-import { viewHref } from "../../state/view";
 import { Chart } from "../../ui/chart/Chart";
-import { Colours, type Figures, type Line, PALETTE, prepareChart } from "../../ui/chart/prepare";
+import { Colours, type Figures, PALETTE, prepareChart } from "../../ui/chart/prepare";
 import { Await, Card, Empty, ShareBar, Tile, Tiles } from "../../ui/figures";
-import { FilterBar } from "../../ui/FilterBar";
-import { useTitle } from "../../ui/hooks";
+import { ByPicker, FiguresPage, tracesBehind } from "../../ui/FiguresPage";
+import { FigureTable, GroupHead } from "../../ui/FigureTable";
 import { Notice } from "../../ui/kit";
 import { useLoad } from "../../ui/useLoad";
 import { Budgets } from "./Budgets";
 import { Changes } from "./Changes";
+import { OwnGpus } from "./OwnGpus";
+import { Prices } from "./Prices";
 import { WhatIf } from "./WhatIf";
 import { Waste } from "./Waste";
 import "../../styles/cost.css";
 
 const USUAL_RANGE = "7d";
+const DEAREST = "-cost";
 const DIMENSIONS = ["model", "service", "user", "session", "name", "tag", "environment", "release", "provider", "prompt"];
 
 export function CostPage() {
-  useTitle("Cost");
   const controls = useScope(USUAL_RANGE);
   const { scope, set, reload } = controls;
   const by = place.value.params.get("by") ?? "model";
@@ -32,56 +33,41 @@ export function CostPage() {
   const spend = useLoad(scope.key && `${scope.key}|${by}`, (signal) => getCost({ ...over, group_by: by, interval: scope.interval, limit: 50 }, signal));
   const colours = useMemo(() => new Colours(), [by]);
   const chart = useMemo(() => spend.data && prepareChart([{ reply: figuresOf(spend.data) }], scope.from, scope.to, Date.now(), colours), [spend.data]);
-  const traces = (from: number, to: number, line?: Line) => viewHref({ q: [scope.q, line?.filter && condition(line.filter.field, line.filter.value)].filter(Boolean).join(" "), range: absolute(from, to), sort: "-cost" });
-  return (
-    <div class="figures-page">
-      <h1 class="visually-hidden">Cost</h1>
-      <FilterBar controls={controls} error={spend.error}>
-        <label class="by">
-          <span>By</span>
-          <select class="select" value={by} onChange={(event) => set({ by: event.currentTarget.value === "model" ? undefined : event.currentTarget.value })}>
-            {(DIMENSIONS.includes(by) ? DIMENSIONS : [by, ...DIMENSIONS]).map((name) => (
-              <option key={name} value={name}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </label>
-      </FilterBar>
-      <div class="figures-body">
-        <Await of={spend} onRetry={reload} lines={2}>
-          {(data) => <Sums spend={data} />}
-        </Await>
-        {!spend.error && (
-          <>
-            <Chart
-              title={`Spend by ${by}`}
-              note={spend.data ? formatUsd(spend.data.total.cost_usd) : undefined}
-              data={chart}
-              kind="bars"
-              height={210}
-              loading={spend.loading}
-              group="cost"
-              onZoom={(from, to) => set({ range: absolute(from, to) })}
-              traces={traces}
-              onOpen={navigate}
-              onFilter={(field, value) => set({ q: add(scope.q, field, value) })}
-            />
-            <div class="two-columns">
-              <Card title="Who spends it" note={spend.data ? plural(spend.data.groups.length, by) + (spend.data.next_cursor ? ", the dearest" : "") : undefined}>
-                <Await of={spend} lines={5}>
-                  {(data) => <Groups spend={data} by={by} scope={scope} />}
-                </Await>
-              </Card>
-              <Changes scope={scope} />
-              <Waste scope={scope} />
-              <WhatIf scope={scope} />
-            </div>
-          </>
-        )}
-        <Budgets />
+  const foot = (
+    <>
+      <Budgets />
+      <div id="own-prices">
+        <Prices onPriced={reload} />
       </div>
-    </div>
+    </>
+  );
+  return (
+    <FiguresPage title="Cost" controls={controls} of={spend} picker={<ByPicker by={by} options={DIMENSIONS} onPick={(next) => set({ by: next })} />} sums={(data) => <Sums spend={data} />} foot={foot}>
+      <Chart
+        title={`Spend by ${by}`}
+        note={spend.data ? formatUsd(spend.data.total.cost_usd) : undefined}
+        data={chart}
+        kind="bars"
+        height={210}
+        loading={spend.loading}
+        group="cost"
+        onZoom={(from, to) => set({ range: absolute(from, to) })}
+        traces={tracesBehind(scope.q, { sort: DEAREST })}
+        onOpen={navigate}
+        onFilter={(field, value) => set({ q: add(scope.q, field, value) })}
+      />
+      <div class="two-columns">
+        <Card title="Who spends it" note={spend.data ? plural(spend.data.groups.length, by) + (spend.data.next_cursor ? ", the dearest" : "") : undefined}>
+          <Await of={spend} lines={5}>
+            {(data) => <Groups spend={data} by={by} scope={scope} />}
+          </Await>
+        </Card>
+        <Changes scope={scope} />
+        <Waste scope={scope} />
+        <WhatIf scope={scope} />
+      </div>
+      <OwnGpus scope={scope} />
+    </FiguresPage>
   );
 }
 
@@ -123,7 +109,7 @@ function Sums({ spend: { total, groups } }: { spend: SpendReply }) {
         <Notice kind="warn" title={`${plural(unpriced.requests, "call")} with ${formatCount(unpriced.tokens)} tokens have no price and are in no sum`}>
           <p class="wrap-any">
             {missing.slice(0, 8).join(", ")}
-            {missing.length > 8 ? ` and ${missing.length - 8} more` : ""}. Give them a price with <code>POST /api/v1/prices</code>, then <code>spanhouse reprice</code>.
+            {missing.length > 8 ? ` and ${missing.length - 8} more` : ""}. Give them a price under <a href="#own-prices">own prices</a> below, and price what is stored anew.
           </p>
         </Notice>
       )}
@@ -134,45 +120,24 @@ function Sums({ spend: { total, groups } }: { spend: SpendReply }) {
 function Groups({ spend, by, scope }: { spend: SpendReply; by: string; scope: Scope }) {
   if (spend.groups.length === 0) return <Empty>Nothing was spent in this range.</Empty>;
   return (
-    <div class="figures-scroll groups-scroll" tabIndex={0} role="region" aria-label={`Spend by ${by}`}>
-      <table class="figures">
-        <thead>
-          <tr>
-            <th scope="col">{by}</th>
-            <th scope="col" class="end">
-              Spend
-            </th>
-            <th scope="col">Share</th>
-            <th scope="col" class="end">
-              Calls
-            </th>
-            <th scope="col" class="end">
-              Per call
-            </th>
+    <FigureTable heads={[by, { end: "Spend" }, "Share", { end: "Calls" }, { end: "Per call" }]} label={`Spend by ${by}`} class="groups-scroll">
+      {spend.groups.map((group) => {
+        const value = Object.values(group.group)[0] ?? "";
+        return (
+          <tr key={value}>
+            <GroupHead field={by} value={value} scope={scope} sort={DEAREST} />
+            <td class="end">{group.unpriced.requests && Number(group.cost_usd) === 0 ? <span class="unpriced">unpriced</span> : formatUsd(group.cost_usd)}</td>
+            <td>
+              <span class="share-cell">
+                <ShareBar share={group.share} />
+                {formatShare(group.share)}
+              </span>
+            </td>
+            <td class="end">{formatCount(group.requests)}</td>
+            <td class="end">{group.requests && Number(group.cost_usd) ? formatUsd(Number(group.cost_usd) / group.requests) : "–"}</td>
           </tr>
-        </thead>
-        <tbody class="num">
-          {spend.groups.map((group) => {
-            const value = Object.values(group.group)[0] ?? "";
-            return (
-              <tr key={value}>
-                <th scope="row" class="clip">
-                  {value ? <a href={viewHref({ q: add(scope.q, by, value), range: scope.range, sort: "-cost" })}>{value}</a> : <span class="muted">(none)</span>}
-                </th>
-                <td class="end">{group.unpriced.requests && Number(group.cost_usd) === 0 ? <span class="unpriced">unpriced</span> : formatUsd(group.cost_usd)}</td>
-                <td>
-                  <span class="share-cell">
-                    <ShareBar share={group.share} />
-                    {formatShare(group.share)}
-                  </span>
-                </td>
-                <td class="end">{formatCount(group.requests)}</td>
-                <td class="end">{group.requests && Number(group.cost_usd) ? formatUsd(Number(group.cost_usd) / group.requests) : "–"}</td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+        );
+      })}
+    </FigureTable>
   );
 }

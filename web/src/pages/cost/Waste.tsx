@@ -4,7 +4,8 @@ import { href } from "../../router";
 import { formatCount, formatShare, formatUsd, formatUsdFine, plural } from "../../state/format";
 import type { Scope } from "../../state/scope";
 import { apiTime } from "../../state/time";
-import { Await, Card, Scroll, ShareBar } from "../../ui/figures";
+import { Await, Card, ShareBar } from "../../ui/figures";
+import { FigureTable } from "../../ui/FigureTable";
 import { useLoad } from "../../ui/useLoad";
 
 const KINDS: Record<string, { name: string; help: string }> = {
@@ -19,55 +20,45 @@ export function Waste({ scope }: { scope: Scope }) {
     <Card title="Spent in vain" note={found.data ? `${formatUsd(found.data.wasted_usd)}, ${formatShare(found.data.share_of_cost)} of the spend` : undefined}>
       <Await of={found} lines={4}>
         {(waste) => (
-          <Scroll>
-            <table class="figures">
-              <thead>
-                <tr>
-                  <th scope="col">Kind</th>
-                  <th scope="col" class="end">
-                    Spend
-                  </th>
-                  <th scope="col">Share</th>
-                  <th scope="col">Dearest</th>
-                </tr>
-              </thead>
-              <tbody class="num">
-                {waste.kinds.map((kind) => (
-                  <tr key={kind.kind}>
-                    <th scope="row">
-                      {KINDS[kind.kind].name}
-                      <p class="muted small">
-                        {plural(kind.requests, "call")}, {KINDS[kind.kind].help}
-                      </p>
-                    </th>
-                    <td class="end">
-                      {formatUsd(kind.cost_usd)}
-                      {kind.unpriced_requests > 0 && <p class="muted small">{formatCount(kind.unpriced_requests)} unpriced</p>}
-                    </td>
-                    <td>
-                      <span class="share-cell">
-                        <ShareBar share={kind.share_of_cost} look="warn" />
-                        {formatShare(kind.share_of_cost)}
-                      </span>
-                    </td>
-                    <td>
-                      {kind.examples.slice(0, 3).map((example) => (
-                        <a key={example.span_id} class="example" href={href("trace", { id: example.trace_id, span: example.span_id })} title={example.model}>
-                          {formatUsdFine(example.cost_usd)}
-                        </a>
-                      ))}
-                      {kind.examples.length === 0 && <span class="muted">none</span>}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-            {waste.resends.requests > 0 && (
-              <p class="muted figure-empty">
-                The proxy sent {plural(waste.resends.requests, "call")} {formatCount(waste.resends.resends)} times more; those attempts left no bill.
-              </p>
-            )}
-          </Scroll>
+          <FigureTable
+            heads={["Kind", { end: "Spend" }, "Share", "Dearest"]}
+            after={
+              waste.resends.requests > 0 && (
+                <p class="muted figure-empty">
+                  The proxy sent {plural(waste.resends.requests, "call")} {formatCount(waste.resends.resends)} times more; those attempts left no bill.
+                </p>
+              )
+            }
+          >
+            {waste.kinds.map((kind) => (
+              <tr key={kind.kind}>
+                <th scope="row">
+                  {KINDS[kind.kind].name}
+                  <p class="muted small">
+                    {plural(kind.requests, "call")}, {KINDS[kind.kind].help}
+                  </p>
+                </th>
+                <td class="end">
+                  {formatUsd(kind.cost_usd)}
+                  {kind.unpriced_requests > 0 && <p class="muted small">{formatCount(kind.unpriced_requests)} unpriced</p>}
+                </td>
+                <td>
+                  <span class="share-cell">
+                    <ShareBar share={kind.share_of_cost} look="warn" />
+                    {formatShare(kind.share_of_cost)}
+                  </span>
+                </td>
+                <td>
+                  {kind.examples.slice(0, 3).map((example) => (
+                    <a key={example.span_id} class="example" href={href("trace", { id: example.trace_id, span: example.span_id })} title={example.model}>
+                      {formatUsdFine(example.cost_usd)}
+                    </a>
+                  ))}
+                  {kind.examples.length === 0 && <span class="muted">none</span>}
+                </td>
+              </tr>
+            ))}
+          </FigureTable>
         )}
       </Await>
     </Card>

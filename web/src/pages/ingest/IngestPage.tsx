@@ -7,9 +7,10 @@ import { formatAgo, formatBytes, formatCount, formatDuration, formatExact, forma
 import { apiTime } from "../../state/time";
 import { Chart } from "../../ui/chart/Chart";
 import { Colours, prepareChart } from "../../ui/chart/prepare";
-import { Await, Card, Empty, Scroll, ShareBar, State, Tile, Tiles } from "../../ui/figures";
+import { Await, Card, Empty, ShareBar, State, Tile, Tiles } from "../../ui/figures";
+import { FigureTable } from "../../ui/FigureTable";
 import { useTitle } from "../../ui/hooks";
-import { useBeat, useLoad } from "../../ui/useLoad";
+import { steady, useBeat, useLoad } from "../../ui/useLoad";
 import { rejectionHint } from "../setup/snippets";
 import { health, rateOf, type Sample } from "./health";
 
@@ -44,7 +45,7 @@ export function IngestPage() {
           <Empty>These counters are the whole server's: they open with the admin key. What your project stored stands in the list of traces.</Empty>
         ) : (
           // The page asks anew by itself: what was there stays readable in between.
-          <Await of={{ ...ingest, loading: ingest.data === null }} lines={6}>
+          <Await of={steady(ingest)} lines={6}>
             {(data) => <Figures ingest={data} rate={rateOf(samples)} beat={beat} />}
           </Await>
         )}
@@ -109,34 +110,20 @@ function Arrivals({ beat }: { beat: number }) {
 function Rejected({ rejected, total, received }: { rejected: Record<string, number>; total: number; received: number }) {
   const reasons = Object.entries(rejected).sort((a, b) => b[1] - a[1]);
   return (
-    <Scroll>
-      <table class="figures">
-        <thead>
-          <tr>
-            <th scope="col">Reason</th>
-            <th scope="col" class="end">
-              Items
-            </th>
-            <th scope="col">Share of {formatShare(total / Math.max(1, total + received))} rejected</th>
-            <th scope="col">What to do</th>
-          </tr>
-        </thead>
-        <tbody>
-          {reasons.map(([reason, count]) => (
-            <tr key={reason}>
-              <th scope="row">
-                <code>{reason}</code>
-              </th>
-              <td class="end num">{formatExact(count)}</td>
-              <td>
-                <ShareBar share={count / total} look="warn" />
-              </td>
-              <td class="wrap">{rejectionHint(reason)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <FigureTable heads={["Reason", { end: "Items" }, `Share of ${formatShare(total / Math.max(1, total + received))} rejected`, "What to do"]}>
+      {reasons.map(([reason, count]) => (
+        <tr key={reason}>
+          <th scope="row">
+            <code>{reason}</code>
+          </th>
+          <td class="end num">{formatExact(count)}</td>
+          <td>
+            <ShareBar share={count / total} look="warn" />
+          </td>
+          <td class="wrap">{rejectionHint(reason)}</td>
+        </tr>
+      ))}
+    </FigureTable>
   );
 }
 
@@ -149,66 +136,40 @@ const STATES: Record<string, { look: "ok" | "warn" | "error" | "off"; words: str
 
 function Workers({ workers }: { workers: IngestReply["workers"] }) {
   return (
-    <Scroll>
-      <table class="figures">
-        <thead>
-          <tr>
-            <th scope="col">Worker</th>
-            <th scope="col">State</th>
-            <th scope="col" class="end">
-              Lag
+    <FigureTable heads={["Worker", "State", { end: "Lag" }, { end: "Rows" }, { end: "Rate" }, { end: "Busy" }, { end: "Errors" }, "Last run"]}>
+      {workers.map((worker) => {
+        const state = STATES[worker.state] ?? { look: "off" as const, words: worker.state };
+        return (
+          <tr key={worker.name}>
+            <th scope="row">
+              {worker.name}
+              <span class="muted"> every {formatDuration(worker.every_s * 1000)}</span>
             </th>
-            <th scope="col" class="end">
-              Rows
-            </th>
-            <th scope="col" class="end">
-              Rate
-            </th>
-            <th scope="col" class="end">
-              Busy
-            </th>
-            <th scope="col" class="end">
-              Errors
-            </th>
-            <th scope="col">Last run</th>
+            <td>
+              <State look={state.look}>{state.words}</State>
+              {worker.catching_up_before && <span class="muted"> catching up</span>}
+            </td>
+            <td class="end">{worker.lag_s === null ? "not yet" : formatDuration(worker.lag_s * 1000)}</td>
+            <td class="end">{worker.kind === "tick" ? "–" : formatCount(worker.rows)}</td>
+            <td class="end">{worker.kind === "tick" ? "–" : `${formatCount(Number(worker.rows_per_s.toPrecision(3)))}/s`}</td>
+            <td class="end">
+              {formatDuration(worker.busy_s * 1000)} in {plural(worker.runs, "run")}
+            </td>
+            <td class={worker.errors ? "end error-text" : "end"} title={worker.last_error || undefined}>
+              {formatCount(worker.errors)}
+            </td>
+            <td>
+              {worker.last_run_at ? <time title={formatFull(worker.last_run_at)}>{formatAgo(worker.last_run_at)}</time> : "never"}
+              {worker.last_error && (
+                <p class="worker-error error-text" title={worker.last_error}>
+                  {worker.last_error_at ? `${formatAgo(worker.last_error_at)}: ` : ""}
+                  {worker.last_error}
+                </p>
+              )}
+            </td>
           </tr>
-        </thead>
-        <tbody class="num">
-          {workers.map((worker) => {
-            const state = STATES[worker.state] ?? { look: "off" as const, words: worker.state };
-            return (
-              <tr key={worker.name}>
-                <th scope="row">
-                  {worker.name}
-                  <span class="muted"> every {formatDuration(worker.every_s * 1000)}</span>
-                </th>
-                <td>
-                  <State look={state.look}>{state.words}</State>
-                  {worker.catching_up_before && <span class="muted"> catching up</span>}
-                </td>
-                <td class="end">{worker.lag_s === null ? "not yet" : formatDuration(worker.lag_s * 1000)}</td>
-                <td class="end">{worker.kind === "tick" ? "–" : formatCount(worker.rows)}</td>
-                <td class="end">{worker.kind === "tick" ? "–" : `${formatCount(Number(worker.rows_per_s.toPrecision(3)))}/s`}</td>
-                <td class="end">
-                  {formatDuration(worker.busy_s * 1000)} in {plural(worker.runs, "run")}
-                </td>
-                <td class={worker.errors ? "end error-text" : "end"} title={worker.last_error || undefined}>
-                  {formatCount(worker.errors)}
-                </td>
-                <td>
-                  {worker.last_run_at ? <time title={formatFull(worker.last_run_at)}>{formatAgo(worker.last_run_at)}</time> : "never"}
-                  {worker.last_error && (
-                    <p class="worker-error error-text" title={worker.last_error}>
-                      {worker.last_error_at ? `${formatAgo(worker.last_error_at)}: ` : ""}
-                      {worker.last_error}
-                    </p>
-                  )}
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </Scroll>
+        );
+      })}
+    </FigureTable>
   );
 }

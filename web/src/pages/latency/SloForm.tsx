@@ -2,8 +2,7 @@
 import { useState } from "preact/hooks";
 import { saveSlo, type SloState } from "../../api/calls";
 import type { SloInput } from "../../api/client";
-import { CheckField, FormError, SelectField, TextField, useSave } from "../../ui/form";
-import { Button, Dialog, say } from "../../ui/kit";
+import { CheckField, FormDialog, SelectField, TextField } from "../../ui/form";
 
 export function SloForm({ slo, onClose, onSaved }: { slo: SloState | null; onClose: () => void; onSaved: () => void }) {
   const [name, setName] = useState(slo?.name ?? "");
@@ -32,65 +31,47 @@ export function SloForm({ slo, onClose, onSaved }: { slo: SloState | null; onClo
     enabled,
     note,
   });
-  const { save, error, busy } = useSave(
-    async () => saveSlo(slo?.id ?? "", body()),
-    () => {
-      say(slo ? "Service level changed" : "Service level added");
-      onSaved();
-    },
-  );
   return (
-    <Dialog title={slo ? "Change the service level" : "Add a service level"} onClose={onClose}>
-      <form class="form" onSubmit={save}>
-        <TextField name="Name" value={name} onInput={setName} required wide />
-        <TextField name="Objective in per cent" value={goal} onInput={setGoal} type="number" min="50" required />
-        <SelectField
-          name="Of"
-          value={unit}
-          onPick={setUnit}
-          options={[
-            { value: "requests", name: "calls of models" },
-            { value: "traces", name: "traces" },
-          ]}
-        />
-        <SelectField
-          name="Must"
-          value={indicator}
-          onPick={setIndicator}
-          options={[
-            { value: "availability", name: "succeed" },
-            { value: "latency", name: "be quick" },
-          ]}
-        />
-        {indicator === "latency" && (
-          <>
-            <SelectField
-              name="Measured by"
-              value={latencyOf}
-              onPick={setLatencyOf}
-              options={[
-                { value: "duration", name: "duration" },
-                { value: "ttft", name: "time to first token" },
-              ]}
-            />
-            <TextField name="Within (ms)" value={within} onInput={setWithin} type="number" min="0" />
-          </>
-        )}
-        <TextField name="Over days" value={days} onInput={setDays} type="number" min="1" step="1" />
-        <TextField name="Judged from so many events" value={events} onInput={setEvents} type="number" min="1" step="1" note="Fewer never alert" />
-        <TextField name="Only spans that fit" value={q} onInput={setQ} mono wide placeholder="environment:prod" />
-        <TextField name="Note" value={note} onInput={setNote} wide />
-        <CheckField name="Enabled" checked={enabled} onPick={setEnabled} note="A rule of type burn rate tells when the error budget burns too fast." />
-        <FormError error={error} />
-        <div class="form-end">
-          <Button look="outline" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button look="primary" type="submit" disabled={busy}>
-            {slo ? "Save" : "Add"}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title={slo ? "Change the service level" : "Add a service level"} doing={slo ? "Save" : "Add"} act={() => saveSlo(slo?.id ?? "", body())} said={slo ? "Service level changed" : "Service level added"} onClose={onClose} onDone={onSaved}>
+      <TextField name="Name" value={name} onInput={setName} required wide />
+      <TextField name="Objective in per cent" value={goal} onInput={setGoal} type="number" min="50" required />
+      <SelectField
+        name="Of"
+        value={unit}
+        onPick={setUnit}
+        options={[
+          { value: "requests", name: "calls of models" },
+          { value: "traces", name: "traces" },
+        ]}
+      />
+      <SelectField
+        name="Must"
+        value={indicator}
+        onPick={setIndicator}
+        options={[
+          { value: "availability", name: "succeed" },
+          { value: "latency", name: "be quick" },
+        ]}
+      />
+      {indicator === "latency" && (
+        <>
+          <SelectField
+            name="Measured by"
+            value={latencyOf}
+            onPick={setLatencyOf}
+            options={[
+              { value: "duration", name: "duration" },
+              { value: "ttft", name: "time to first token" },
+            ]}
+          />
+          <TextField name="Within (ms)" value={within} onInput={setWithin} type="number" min="0" />
+        </>
+      )}
+      <TextField name="Over days" value={days} onInput={setDays} type="number" min="1" step="1" />
+      <TextField name="Judged from so many events" value={events} onInput={setEvents} type="number" min="1" step="1" note="Fewer never alert" />
+      <TextField name="Only spans that fit" value={q} onInput={setQ} mono wide placeholder="environment:prod" />
+      <TextField name="Note" value={note} onInput={setNote} wide />
+      <CheckField name="Enabled" checked={enabled} onPick={setEnabled} note="A rule of type burn rate tells when the error budget burns too fast." />
+    </FormDialog>
   );
 }

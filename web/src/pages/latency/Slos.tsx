@@ -1,53 +1,30 @@
 /** Service levels: what was promised, what is left of the error budget, and how fast it burns. */
-import { useState } from "preact/hooks";
 import { deleteSlo, listSlos, type SloState } from "../../api/calls";
 import { formatCount, formatDuration, formatShare, plural } from "../../state/format";
-import { Await, Card, Empty, State } from "../../ui/figures";
-import { Confirm } from "../../ui/form";
+import { State } from "../../ui/figures";
 import { Button } from "../../ui/kit";
-import { useLoad } from "../../ui/useLoad";
+import { Managed } from "../../ui/Managed";
 import { SloForm } from "./SloForm";
 
 export function Slos() {
-  const [stamp, setStamp] = useState(1);
-  const [edited, setEdited] = useState<SloState | "new" | null>(null);
-  const [removed, setRemoved] = useState<SloState | null>(null);
-  const found = useLoad(`${stamp}`, listSlos);
-  const again = () => {
-    setEdited(null);
-    setRemoved(null);
-    setStamp((n) => n + 1);
-  };
   return (
-    <Card
+    <Managed<SloState>
       title="Service levels"
       note="of this project, whatever is filtered above"
-      actions={
-        <Button look="outline" icon="plus" onClick={() => setEdited("new")}>
-          Add a service level
-        </Button>
-      }
+      add="Add a service level"
+      load={listSlos}
+      empty="None yet. A service level says which share of calls must go well, and shows how much may still go wrong."
+      form={(slo, close, saved) => <SloForm slo={slo} onClose={close} onSaved={saved} />}
+      removal={(slo) => ({ title: `Delete the service level ${slo.name}?`, words: "Rules that watch it have nothing to watch then.", act: () => deleteSlo(slo.id) })}
     >
-      <Await of={found} onRetry={again}>
-        {(list) =>
-          list.items.length === 0 ? (
-            <Empty>None yet. A service level says which share of calls must go well, and shows how much may still go wrong.</Empty>
-          ) : (
-            <ul>
-              {list.items.map((slo) => (
-                <Level key={slo.id} slo={slo} onEdit={() => setEdited(slo)} onRemove={() => setRemoved(slo)} />
-              ))}
-            </ul>
-          )
-        }
-      </Await>
-      {edited && <SloForm slo={edited === "new" ? null : edited} onClose={() => setEdited(null)} onSaved={again} />}
-      {removed && (
-        <Confirm title={`Delete the service level ${removed.name}?`} doing="Delete" act={() => deleteSlo(removed.id)} onClose={() => setRemoved(null)} onDone={again}>
-          Rules that watch it have nothing to watch then.
-        </Confirm>
+      {(slos, { edit, remove }) => (
+        <ul>
+          {slos.map((slo) => (
+            <Level key={slo.id} slo={slo} onEdit={() => edit(slo)} onRemove={() => remove(slo)} />
+          ))}
+        </ul>
       )}
-    </Card>
+    </Managed>
   );
 }
 

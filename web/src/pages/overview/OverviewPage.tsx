@@ -1,18 +1,17 @@
 /** How things stand: volume, errors, latency, tokens and cost over time, and what moved most. */
 import { useMemo } from "preact/hooks";
 import { getMetric } from "../../api/calls";
-import { href, navigate, place } from "../../router";
+import { navigate, place } from "../../router";
 import { formatCount, formatDuration, formatShare, formatUsd } from "../../state/format";
-import { add, condition } from "../../state/query";
+import { add } from "../../state/query";
 import { periodBefore, type Scope, useScope } from "../../state/scope";
 import { absolute, apiTime } from "../../state/time";
-import { viewHref } from "../../state/view";
 import { Chart } from "../../ui/chart/Chart";
 import type { Kind } from "../../ui/chart/draw";
-import { Colours, type Figures, formatValue, type Line, prepareChart, type Source } from "../../ui/chart/prepare";
-import { Await, Card, Change, Empty, Scroll, Tile, Tiles } from "../../ui/figures";
-import { FilterBar } from "../../ui/FilterBar";
-import { useTitle } from "../../ui/hooks";
+import { Colours, type Figures, formatValue, prepareChart, type Source } from "../../ui/chart/prepare";
+import { Await, Card, Change, Empty, Tile, Tiles } from "../../ui/figures";
+import { FiguresPage, tracesBehind } from "../../ui/FiguresPage";
+import { FigureTable, GroupHead } from "../../ui/FigureTable";
 import { type Loaded, useLoad } from "../../ui/useLoad";
 import { moversOf } from "./movers";
 
@@ -69,7 +68,6 @@ const CHARTS: Wanted[] = [
 ];
 
 export function OverviewPage() {
-  useTitle("Overview");
   const controls = useScope(USUAL_RANGE);
   const { scope, set } = controls;
   const asked = place.value.params.get("by") ?? "";
@@ -78,34 +76,24 @@ export function OverviewPage() {
   const summary = useSummary(scope, ask);
   // A name keeps its colour in all charts of the page, also after the filter changed.
   const colours = useMemo(() => new Colours(), [by]);
-  return (
-    <div class="figures-page">
-      <h1 class="visually-hidden">Overview</h1>
-      <FilterBar controls={controls} error={summary.error}>
-        <div class="switch" role="group" aria-label="Grouped by">
-          {GROUPS.map((one) => (
-            <button key={one.by} type="button" aria-pressed={by === one.by} onClick={() => set({ by: one.by || undefined })}>
-              {one.name}
-            </button>
-          ))}
-        </div>
-      </FilterBar>
-      <div class="figures-body">
-        <Await of={summary} onRetry={controls.reload} lines={2}>
-          {(data) => <Summary figures={data} />}
-        </Await>
-        {!summary.error && (
-          <>
-            <div class="chart-grid">
-              {CHARTS.map((wanted) => (
-                <Figure key={wanted.title} wanted={wanted} by={by} scope={scope} ask={ask} colours={colours} onRange={(range) => set({ range })} onFilter={(field, value) => set({ q: add(scope.q, field, value), by: undefined })} />
-              ))}
-            </div>
-            <Movers scope={scope} by={by || "model"} ready={summary.data !== null} />
-          </>
-        )}
-      </div>
+  const grouping = (
+    <div class="switch" role="group" aria-label="Grouped by">
+      {GROUPS.map((one) => (
+        <button key={one.by} type="button" aria-pressed={by === one.by} onClick={() => set({ by: one.by || undefined })}>
+          {one.name}
+        </button>
+      ))}
     </div>
+  );
+  return (
+    <FiguresPage title="Overview" controls={controls} of={summary} picker={grouping} sums={(data) => <Summary figures={data} />}>
+      <div class="chart-grid">
+        {CHARTS.map((wanted) => (
+          <Figure key={wanted.title} wanted={wanted} by={by} scope={scope} ask={ask} colours={colours} onRange={(range) => set({ range })} onFilter={(field, value) => set({ q: add(scope.q, field, value), by: undefined })} />
+        ))}
+      </div>
+      <Movers scope={scope} by={by || "model"} ready={summary.data !== null} />
+    </FiguresPage>
   );
 }
 
@@ -193,10 +181,6 @@ function Figure({ wanted, by, scope, ask, colours, onRange, onFilter }: FigurePr
     const sources = replies.map((reply, index) => ({ reply, name: metrics[index][1], colour: by ? undefined : metrics[index][2] }));
     return { data: prepareChart(sources, scope.from, scope.to, Date.now(), colours), totals: totals(replies) };
   });
-  const traces = (from: number, to: number, line?: Line) => {
-    const parts = [scope.q, wanted.only, line?.filter && condition(line.filter.field, line.filter.value)].filter(Boolean);
-    return viewHref({ q: parts.join(" "), range: absolute(from, to) });
-  };
   const shown = found.data;
   return (
     <Chart
@@ -208,7 +192,7 @@ function Figure({ wanted, by, scope, ask, colours, onRange, onFilter }: FigurePr
       loading={found.loading}
       group="overview"
       onZoom={(from, to) => onRange(absolute(from, to))}
-      traces={traces}
+      traces={tracesBehind(scope.q, { only: wanted.only })}
       onOpen={navigate}
       onFilter={onFilter}
     />
@@ -248,45 +232,25 @@ function Movers({ scope, by, ready }: { scope: Scope; by: string; ready: boolean
           ) : (
             <div class="movers">
               {MOVING.map((moving, index) => (
-                <Scroll key={moving.metric}>
-                  <table class="figures">
-                    <thead>
-                      <tr>
-                        <th scope="col">{moving.name}</th>
-                        <th scope="col" class="end">
-                          Before
-                        </th>
-                        <th scope="col" class="end">
-                          Now
-                        </th>
-                        <th scope="col" class="end">
-                          Change
-                        </th>
-                      </tr>
-                    </thead>
-                    <tbody class="num">
-                      {lists[index].map((mover) => (
-                        <tr key={mover.value}>
-                          <th scope="row" class="clip">
-                            {mover.value ? <a href={href("traces", { q: add(scope.q, by, mover.value), range: scope.range })}>{mover.value}</a> : "(none)"}
-                          </th>
-                          <td class="end">{formatValue(mover.before, moving.unit)}</td>
-                          <td class="end">{formatValue(mover.now, moving.unit)}</td>
-                          <td class="end">
-                            <Change now={mover.now} before={mover.before} bad={moving.bad} />
-                          </td>
-                        </tr>
-                      ))}
-                      {lists[index].length === 0 && (
-                        <tr>
-                          <td colSpan={4} class="muted">
-                            nothing moved
-                          </td>
-                        </tr>
-                      )}
-                    </tbody>
-                  </table>
-                </Scroll>
+                <FigureTable key={moving.metric} heads={[moving.name, { end: "Before" }, { end: "Now" }, { end: "Change" }]} label={moving.name}>
+                  {lists[index].map((mover) => (
+                    <tr key={mover.value}>
+                      <GroupHead field={by} value={mover.value} scope={scope} />
+                      <td class="end">{formatValue(mover.before, moving.unit)}</td>
+                      <td class="end">{formatValue(mover.now, moving.unit)}</td>
+                      <td class="end">
+                        <Change now={mover.now} before={mover.before} bad={moving.bad} />
+                      </td>
+                    </tr>
+                  ))}
+                  {lists[index].length === 0 && (
+                    <tr>
+                      <td colSpan={4} class="muted">
+                        nothing moved
+                      </td>
+                    </tr>
+                  )}
+                </FigureTable>
               ))}
             </div>
           )

@@ -1,12 +1,13 @@
 /** How to send the first span, and whether it has arrived. */
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { getIngest, listTraces } from "../../api/calls";
+import { createKey, getIngest, listTraces } from "../../api/calls";
 import { ApiError, apiRoot, type IngestReply, type TraceItem } from "../../api/client";
 import { href, place, setParams } from "../../router";
 import { formatAgo, formatExact, plural } from "../../state/format";
+import { FormError, useSave } from "../../ui/form";
 import { useTitle } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
-import { CopyButton, Tabs } from "../../ui/kit";
+import { Button, CopyButton, Tabs } from "../../ui/kit";
 import { Code } from "./Code";
 import { freshIds, rejectionHint, snippets } from "./snippets";
 import "../../styles/setup.css";
@@ -57,11 +58,13 @@ function useArrivals(): Arrivals {
   return state;
 }
 
-export function SetupPage({ keysRequired }: { keysRequired: boolean }) {
+export function SetupPage({ keysRequired, admin }: { keysRequired: boolean; admin: boolean }) {
   useTitle("Setup");
   const arrivals = useArrivals();
   const [now] = useState(() => Date.now());
   const ids = useMemo(freshIds, []);
+  // A new key is shown this once: it lives no longer than this page.
+  const [secret, setSecret] = useState("");
   const endpoint = apiRoot.replace(/\/$/, "");
   const all = snippets(endpoint, keysRequired, ids, now);
   const chosen = all.find((one) => one.id === place.value.params.get("way")) ?? all[0];
@@ -75,7 +78,7 @@ export function SetupPage({ keysRequired }: { keysRequired: boolean }) {
         </p>
         <Tabs label="Ways to send" panelId="setup-panel" tabs={all.map(({ id, name }) => ({ id, name }))} active={chosen.id} onPick={(id) => setParams({ way: id === "python" ? undefined : id }, { replace: true })} />
         <div id="setup-panel" role="tabpanel" aria-labelledby={`setup-panel-${chosen.id}`} class="setup-steps">
-          {keysRequired && <p class="setup-key">This server asks for keys: put one in place of YOUR_KEY.</p>}
+          {keysRequired && <KeyNote admin={admin} made={secret !== ""} onMade={setSecret} />}
           {chosen.steps.map((step, index) => (
             <section key={step.title} class="step">
               <h2>
@@ -83,7 +86,7 @@ export function SetupPage({ keysRequired }: { keysRequired: boolean }) {
                 {step.title}
               </h2>
               {step.note && <p class="step-note">{step.note}</p>}
-              <Code code={step.code} language={step.language} />
+              <Code code={secret ? step.code.replaceAll("YOUR_KEY", secret) : step.code} language={step.language} />
             </section>
           ))}
         </div>
@@ -94,6 +97,22 @@ export function SetupPage({ keysRequired }: { keysRequired: boolean }) {
         </section>
       </div>
       <Status {...arrivals} />
+    </div>
+  );
+}
+
+/** What to do about the key that this server asks for; an admin makes one on the spot. */
+function KeyNote({ admin, made, onMade }: { admin: boolean; made: boolean; onMade: (secret: string) => void }) {
+  const { save, error, busy } = useSave(() => createKey("setup"), (key) => onMade(key.secret));
+  return (
+    <div class="setup-key">
+      <span>{made ? "The new key is in the code below. It is not shown again, so copy it now." : `This server asks for keys: put one in place of YOUR_KEY${admin ? ", or" : "."}`}</span>
+      {admin && !made && (
+        <Button look="outline" icon="plus" disabled={busy} onClick={save}>
+          Make one
+        </Button>
+      )}
+      <FormError error={error} />
     </div>
   );
 }

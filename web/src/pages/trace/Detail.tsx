@@ -8,6 +8,7 @@ import { conversation } from "../../trace/chat";
 import { useDelayed } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { Button, CopyButton, Notice, Tabs } from "../../ui/kit";
+import { useRetry } from "../../ui/Reach";
 import { CategoryMark } from "../traces/columns";
 import { Attributes } from "./Attributes";
 import { Chat } from "./Chat";
@@ -27,6 +28,8 @@ interface Props {
 /** Loads a span. Moving quickly through the tree asks only for the one that is rested on. */
 function useSpan(traceId: string, spanId: string, stamp: number) {
   const [state, setState] = useState<{ span: SpanDetail | null; error: ApiError | null; loading: boolean }>({ span: null, error: null, loading: true });
+  const [tries, setTries] = useState(0);
+  useRetry(state.error, () => setTries((n) => n + 1));
   useEffect(() => {
     const abort = new AbortController();
     setState((old) => ({ ...old, loading: true, error: null }));
@@ -44,7 +47,7 @@ function useSpan(traceId: string, spanId: string, stamp: number) {
       clearTimeout(timer);
       abort.abort();
     };
-  }, [traceId, spanId, stamp]);
+  }, [traceId, spanId, stamp, tries]);
   return state;
 }
 

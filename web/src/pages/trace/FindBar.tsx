@@ -70,12 +70,16 @@ export function useFind(traceId: string, spans: readonly SkeletonSpan[], tree: T
 interface Props {
   find: Find;
   selected: number;
+  critical: boolean;
+  zoomed: boolean;
   onStep: (way: 1 | -1) => void;
+  onCritical: () => void;
+  onWhole: () => void;
   onCollapseAll: () => void;
   onExpandAll: () => void;
 }
 
-export function FindBar({ find, selected, onStep, onCollapseAll, onExpandAll }: Props) {
+export function FindBar({ find, selected, critical, zoomed, onStep, onCritical, onWhole, onCollapseAll, onExpandAll }: Props) {
   const input = useRef<HTMLInputElement>(null);
   useHotkeys((key) => {
     if (key !== "/") return false;
@@ -115,6 +119,12 @@ export function FindBar({ find, selected, onStep, onCollapseAll, onExpandAll }: 
           <Button icon="down" label="Previous match (N)" class="find-step up" disabled={!find.positions.length} onClick={() => onStep(-1)} />
         </>
       )}
+      {zoomed && (
+        <Button look="outline" class="find-whole" title="Show the whole trace (f)" onClick={onWhole}>
+          Whole trace
+        </Button>
+      )}
+      <Button icon="route" label="Critical path: what held the trace up (c)" class="find-critical" aria-pressed={critical} onClick={onCritical} />
       <Button icon="collapse" label="Collapse all ([)" onClick={onCollapseAll} />
       <Button icon="expand" label="Expand all (])" onClick={onExpandAll} />
     </div>

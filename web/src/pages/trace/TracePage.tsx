@@ -1,19 +1,26 @@
 /** One trace: totals, tree with waterfall, and the selected span beside it. The selection stands in the URL. */
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { href, navigate, place, setParams } from "../../router";
+import { capital } from "../../state/format";
 import { prefs, setPrefs } from "../../state/prefs";
 import { ancestors, collapsible, visibleRows } from "../../trace/build";
+import { criticalPath } from "../../trace/critical";
 import { nextMatch } from "../../trace/find";
 import { firstToShow } from "../../trace/first";
+import { readZoom, type TimeFrame, writeZoom, zoomBy, zoomTo } from "../../trace/layout";
 import { NARROW, useDelayed, useHotkeys, useMedia, useTitle } from "../../ui/hooks";
-import { Button, copyText, Notice } from "../../ui/kit";
+import { Button, copyText, Notice, say } from "../../ui/kit";
+import { useRetry } from "../../ui/Reach";
 import { Detail } from "./Detail";
 import { FindBar, useFind } from "./FindBar";
+import { Minimap } from "./Minimap";
 import { TraceHeader } from "./TraceHeader";
 import { useTrace } from "./useTrace";
 import { Waterfall } from "./Waterfall";
 import "../../styles/trace.css";
+import "../../styles/waterfall.css";
 import "../../styles/detail.css";
+import "../../styles/content.css";
 import "../../styles/chat.css";
 
 const NONE: ReadonlySet<number> = new Set();
@@ -22,13 +29,17 @@ export function TracePage() {
   const id = place.value.params.get("id") ?? "";
   const wanted = place.value.params.get("span") ?? "";
   const [stamp, setStamp] = useState(0);
-  const { trace, spans, tree, frame, loading, error } = useTrace(id, stamp);
+  const { trace, spans, tree, frame: whole, loading, error } = useTrace(id, stamp);
   const [collapsed, setCollapsed] = useState<ReadonlySet<number>>(NONE);
   const [revealed, setRevealed] = useState(0);
   const narrow = useMedia(NARROW);
   const slow = useDelayed(loading && !trace);
   const find = useFind(id, spans, tree);
   const rows = useMemo(() => visibleRows(tree, collapsed), [tree, collapsed]);
+  const zoom = useMemo(() => readZoom(place.value.params.get("zoom") ?? "", whole), [place.value.params.get("zoom"), whole]);
+  const frame = zoom ?? whole;
+  const critical = prefs.value.critical;
+  const path = useMemo(() => (critical ? criticalPath(spans, tree) : null), [critical, spans, tree]);
   useTitle(trace?.name ?? "Trace");
 
   // Positions mean another span once more of the trace is loaded.
@@ -71,17 +82,38 @@ export function TracePage() {
     });
   }, []);
   const reload = () => setStamp((n) => n + 1);
+  useRetry(error, reload);
+  // What is shown stays; that it could not be loaded anew must be known.
+  useEffect(() => {
+    if (error && trace) say(capital(error.message));
+  }, [error]);
   const link = () => copyText(new URL(href("trace", { ...Object.fromEntries(place.value.params), span: shown || undefined }), window.location.origin).href, "Link copied");
   const back = () => navigate(lastListHref());
   const step = (way: 1 | -1) => jump(nextMatch(find.positions, selected, way));
 
+  const setZoom = (next: TimeFrame | null) => setParams({ zoom: writeZoom(next) }, { replace: true });
+  const focus = spans[tree.order[Math.max(0, selected)]];
+  /** Zooms to the selected span; where that is what is shown, back to all. */
+  const fit = () => {
+    if (!focus) return;
+    const next = zoomTo(whole, focus.start_ms, focus.start_ms + Math.max(0, focus.duration_ms));
+    setZoom(writeZoom(next) === writeZoom(zoom) ? null : next);
+  };
+  const closer = (factor: number) => focus && setZoom(zoomBy(whole, frame, focus.start_ms + Math.max(0, focus.duration_ms) / 2, factor));
+  const flipCritical = () => setPrefs({ critical: !critical });
+
   useHotkeys((key) => {
     if (key === "Escape") {
       if (find.text) find.set("");
+      else if (zoom) setZoom(null);
       else if (narrow && wanted) setParams({ span: undefined });
       else back();
     } else if (key === "[") setCollapsed(collapsible(tree));
     else if (key === "]") setCollapsed(NONE);
+    else if (key === "f") fit();
+    else if (key === "+" || key === "=") closer(0.5);
+    else if (key === "-") closer(2);
+    else if (key === "c") flipCritical();
     else if (key === "n") step(1);
     else if (key === "N") step(-1);
     else if (key === "y") void link();
@@ -120,14 +152,21 @@ export function TracePage() {
           <FindBar
             find={find}
             selected={selected}
+            critical={critical}
+            zoomed={zoom !== null}
             onStep={step}
+            onCritical={flipCritical}
+            onWhole={() => setZoom(null)}
             onCollapseAll={() => setCollapsed(collapsible(tree))}
             onExpandAll={() => setCollapsed(NONE)}
           />
+          {!narrow && <Minimap spans={spans} tree={tree} whole={whole} zoom={zoom} onZoom={(from, to) => setZoom(from === null ? null : zoomTo(whole, from, to))} />}
           <Waterfall
             spans={spans}
             tree={tree}
             frame={frame}
+            origin={whole.from}
+            path={path}
             rows={rows}
             collapsed={collapsed}
             selected={selected}

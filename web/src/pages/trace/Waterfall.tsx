@@ -3,7 +3,8 @@ import { useEffect, useMemo } from "preact/hooks";
 import type { SkeletonSpan } from "../../api/client";
 import { formatCount, formatDuration, formatUsd } from "../../state/format";
 import type { Tree } from "../../trace/build";
-import { barOf, type TimeFrame, timeTicks } from "../../trace/layout";
+import { type CriticalPath, joinStretches } from "../../trace/critical";
+import { barOf, percentOf, type TimeFrame, timeTicks } from "../../trace/layout";
 import { isField, useHotkeys } from "../../ui/hooks";
 import { Icon, knownCategory } from "../../ui/icons";
 import { useWindow } from "../../ui/window";
@@ -11,7 +12,12 @@ import { useWindow } from "../../ui/window";
 export interface WaterfallProps {
   spans: SkeletonSpan[];
   tree: Tree;
+  /** What is shown of the trace's time. */
   frame: TimeFrame;
+  /** Where the trace begins: the axis counts from there. */
+  origin: number;
+  /** What held the trace up, where it is asked for. */
+  path: CriticalPath | null;
   /** Positions shown, top to bottom. */
   rows: Int32Array;
   collapsed: ReadonlySet<number>;
@@ -76,8 +82,7 @@ export function Waterfall(props: WaterfallProps) {
     element.current?.querySelector<HTMLElement>('[aria-selected="true"]')?.focus({ preventScroll: true });
   }, [selected, range.start, range.end]);
 
-  const ticks = timeTicks(frame, narrow ? 3 : 5);
-  const length = frame.to - frame.from;
+  const ticks = timeTicks(frame, narrow ? 3 : 5, props.origin);
   return (
     <div class={`waterfall${narrow ? " waterfall-narrow" : ""}`}>
       <div class="waterfall-head" aria-hidden="true">
@@ -86,7 +91,7 @@ export function Waterfall(props: WaterfallProps) {
         <span class="wf-figure">Cost</span>
         <span class="wf-time num">
           {ticks.map((tick) => (
-            <span key={tick} style={{ left: `${(tick / length) * 100}%` }}>
+            <span key={tick} style={{ left: `${percentOf(tick + props.origin, frame)}%` }}>
               {formatDuration(tick)}
             </span>
           ))}
@@ -113,7 +118,7 @@ export function Waterfall(props: WaterfallProps) {
   );
 }
 
-function Row({ spans, tree, frame, collapsed, selected, matches, narrow, position, row, top, onSelect, onToggle }: WaterfallProps & { position: number; row: number; top: number }) {
+function Row({ spans, tree, frame, path, collapsed, selected, matches, narrow, position, row, top, onSelect, onToggle }: WaterfallProps & { position: number; row: number; top: number }) {
   const span = spans[tree.order[position]];
   const parent = tree.children[position] > 0;
   const shut = collapsed.has(position);
@@ -124,7 +129,7 @@ function Row({ spans, tree, frame, collapsed, selected, matches, narrow, positio
   return (
     <div
       role="row"
-      class={`wf-row${matches.has(position) ? " wf-match" : ""}${failed ? " wf-failed" : ""}`}
+      class={`wf-row${matches.has(position) ? " wf-match" : ""}${path && !path.own.has(position) ? " wf-aside" : ""}${failed ? " wf-failed" : ""}`}
       aria-level={tree.depth[position] + 1}
       aria-posinset={tree.place[position]}
       aria-setsize={tree.siblings[position]}
@@ -150,7 +155,7 @@ function Row({ spans, tree, frame, collapsed, selected, matches, narrow, positio
         {(failed || hidden > 0) && <Icon name="error" size={13} class="error-text" />}
       </div>
       {!narrow && <Figures span={span} tokens={tree.tokens[position]} cost={tree.cost[position]} parent={parent} />}
-      <Timeline span={span} frame={frame} />
+      <Timeline span={span} frame={frame} stretches={path?.stretches.get(position)} own={path?.own.get(position)} />
     </div>
   );
 }
@@ -171,18 +176,38 @@ function Figures({ span, tokens, cost, parent }: { span: SkeletonSpan; tokens: n
   );
 }
 
-function Timeline({ span, frame }: { span: SkeletonSpan; frame: TimeFrame }) {
+/** Stretches of a row that lie closer than this cannot be told apart. */
+const LEAST_GAP_PERCENT = 0.4;
+
+function Timeline({ span, frame, stretches, own }: { span: SkeletonSpan; frame: TimeFrame; stretches?: [number, number][]; own?: number }) {
   const bar = barOf(span, frame);
-  const first = span.ttft_ms && span.duration_ms > 0 ? Math.min(100, (span.ttft_ms / span.duration_ms) * 100) : 0;
+  if (bar.beyond) {
+    return (
+      <div role="gridcell" class="wf-time num">
+        <span class="wf-label wf-beyond" style={{ [bar.beyond]: 0 }}>
+          {bar.beyond === "left" && "‹ "}
+          {formatDuration(span.duration_ms)}
+          {bar.beyond === "right" && " ›"}
+        </span>
+      </div>
+    );
+  }
+  const token = span.ttft_ms && span.duration_ms > 0 ? percentOf(span.start_ms + Math.min(span.ttft_ms, span.duration_ms), frame) : 0;
+  const first = bar.width > 0 ? Math.max(0, Math.min(100, ((token - bar.left) / bar.width) * 100)) : 0;
   const label = {
     after: { left: `calc(${bar.left + bar.width}% + 6px)` },
     before: { right: `calc(${100 - bar.left}% + 6px)` },
     inside: { right: `calc(${100 - bar.left - bar.width}% + 6px)` },
   }[bar.label];
   const paint = first > 0 ? { background: `linear-gradient(90deg, color-mix(in srgb, var(--cat) 42%, var(--bg)) ${first}%, var(--cat) ${first}%)` } : {};
+  const held = stretches ? joinStretches(stretches, ((frame.to - frame.from) * LEAST_GAP_PERCENT) / 100) : [];
   return (
-    <div role="gridcell" class="wf-time num">
+    <div role="gridcell" class="wf-time num" title={own === undefined ? undefined : `${formatDuration(own)} on the critical path`}>
       <span class="wf-bar" style={{ left: `${bar.left}%`, width: `${bar.width}%`, ...paint }} />
+      {held.map(([from, to]) => {
+        const part = barOf({ start_ms: from, duration_ms: to - from }, frame);
+        return part.beyond ? null : <span key={from} class="wf-critical" style={{ left: `${part.left}%`, width: `${part.width}%` }} />;
+      })}
       <span class={bar.label === "inside" ? "wf-label inside" : "wf-label"} style={label}>
         {formatDuration(span.duration_ms)}
       </span>

@@ -1,7 +1,7 @@
 /** The list of traces or spans: everything that is chosen stands in the URL. */
 import { signal } from "@preact/signals";
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
-import { getIngest } from "../../api/calls";
+import { listTraces } from "../../api/calls";
 import { href, navigate, place } from "../../router";
 import { capital, plural } from "../../state/format";
 import { prefs, setPrefs } from "../../state/prefs";
@@ -14,6 +14,7 @@ import { Icon } from "../../ui/icons";
 import { Button, Dialog, Notice, Popover } from "../../ui/kit";
 import { QueryBar } from "../../ui/QueryBar";
 import { RangePicker } from "../../ui/RangePicker";
+import { useRetry } from "../../ui/Reach";
 import { chosenColumns, COLUMNS, DEFAULT_COLUMNS } from "./columns";
 import { Facets } from "./Facets";
 import { Histogram } from "./Histogram";
@@ -37,7 +38,8 @@ export function TracesPage() {
   const fields = useFields();
   const { state, more, arrive } = useList(view, stamp);
   const paused = held || !atTop;
-  const { live, release } = useLive(view, paused, arrive);
+  const reload = () => setStamp((n) => n + 1);
+  const { live, release } = useLive(view, paused, arrive, reload);
   const slow = useDelayed(state.loading);
   const beat = useBeat(live.status === "open" && !paused);
   useTitle(view.rows === "traces" ? "Traces" : "Spans");
@@ -56,7 +58,7 @@ export function TracesPage() {
     },
     [],
   );
-  const reload = () => setStamp((n) => n + 1);
+  useRetry(state.error, reload);
   useHotkeys((key) => {
     if (key === "r") reload();
     else if (key === "l") change({ live: !view.live });
@@ -201,11 +203,11 @@ function Results({ view, state, slow, onReload, onRange, onClear }: ResultsProps
   );
 }
 
-/** Points to Setup when nothing has ever arrived. */
+/** Points to Setup when the project never received anything. */
 function SendHint() {
   const [never, setNever] = useState(false);
   useEffect(() => {
-    getIngest().then((ingest) => setNever(ingest.received_spans === 0), () => undefined);
+    listTraces({ q: "", sort: "", limit: 1 }).then((page) => setNever(page.items.length === 0), () => undefined);
   }, []);
   return never ? (
     <p>

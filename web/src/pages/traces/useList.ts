@@ -97,18 +97,21 @@ export interface LiveState {
   missed: number;
 }
 
-/** Follows arrivals. While `paused` they are counted and kept; the rest goes to `arrive` at once. */
-export function useLive(view: View, paused: boolean, arrive: (rows: Row[]) => void) {
+/** Follows arrivals; `reopened` is called after an interruption, of which nothing is told later. While `paused` they are counted and kept; the rest goes to `arrive` at once. */
+export function useLive(view: View, paused: boolean, arrive: (rows: Row[]) => void, reopened: () => void) {
   const [live, setLive] = useState<LiveState>({ status: "off", waiting: 0, missed: 0 });
   const held = useRef(new Map<string, Row>());
   const pausedNow = useRef(paused);
   pausedNow.current = paused;
+  const gap = useRef(false);
   const on = view.live && view.rows === "traces";
 
   const release = useCallback(() => {
     if (held.current.size) arrive([...held.current.values()]);
     held.current.clear();
     setLive((old) => ({ ...old, waiting: 0 }));
+    if (gap.current) reopened();
+    gap.current = false;
   }, [arrive]);
 
   useEffect(() => {
@@ -123,7 +126,14 @@ export function useLive(view: View, paused: boolean, arrive: (rows: Row[]) => vo
     const project = projectOf(place.value.params);
     if (project) address.searchParams.set("project", project);
     const source = new EventSource(address, { withCredentials: true });
-    source.onopen = () => setLive((old) => ({ ...old, status: "open" }));
+    let before = false;
+    source.onopen = () => {
+      setLive((old) => ({ ...old, status: "open" }));
+      // A list that is being read must not move: it catches up when it goes on.
+      if (before && pausedNow.current) gap.current = true;
+      else if (before) reopened();
+      before = true;
+    };
     source.onerror = () => setLive((old) => ({ ...old, status: source.readyState === EventSource.CLOSED ? "lost" : "connecting" }));
     source.addEventListener("traces", (event) => {
       const data = JSON.parse((event as MessageEvent<string>).data) as { items: Parameters<typeof traceRow>[0][]; missed: number };

@@ -112,7 +112,8 @@ class AlertDelivery:
                 own = [alert for alert in firing if alert.project_id == group.project_id]
                 silences = self._records.silences(group.project_id, now_ns)
                 inhibitions = self._records.inhibitions(group.project_id)
-                mutings[group.project_id] = Muting(silences, inhibitions, own, now_ns)
+                rules = self._records.rules(group.project_id)
+                mutings[group.project_id] = Muting(silences, inhibitions, own, now_ns, rules)
             self._settle(group, channel, mutings[group.project_id], now_ns)
 
     def _settle(self, group: Group, channel: Channel, muting: Muting, now_ns: int) -> None:
@@ -167,10 +168,11 @@ class AlertDelivery:
     def _attempt(self, channel: Channel, notification: Notification) -> bool:
         """Send one message and write what became of it; return whether the channel takes more."""
         attempts = notification.attempts + 1
+        notification = replace(notification, tried_ns=now_ns())
         try:
             send(channel, notification.payload, self._outward)
         except Undelivered as error:
-            failed = replace(notification, attempts=attempts, error=f"{error.message}. {error.hint}".rstrip(" ."))
+            failed = replace(notification, attempts=attempts, error=error.said)
             if not error.retry or attempts >= MAX_ATTEMPTS:
                 self._records.tried(replace(failed, state="failed", ended_ns=now_ns()))
                 log.warning("a notification for %s was given up: %s", channel.name, error.message)

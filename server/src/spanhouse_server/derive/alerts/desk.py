@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spanhouse_server.clock import NS_PER_S, now_ns
-from spanhouse_server.derive.alerts.backtest import BackTest, back_test
+from spanhouse_server.derive.alerts.backtest import BackTest, Past, back_test
 from spanhouse_server.derive.alerts.channels import CHANNELS
-from spanhouse_server.derive.alerts.channels.contract import Outward
+from spanhouse_server.derive.alerts.channels.contract import Outward, Setup
 from spanhouse_server.derive.alerts.deliver import bound_to, send
 from spanhouse_server.derive.alerts.message import message
 from spanhouse_server.derive.alerts.rules import checked, kind_of
@@ -29,6 +29,8 @@ PAUSES_S = {
     "group_interval_s": (1, 86_400),
     "repeat_interval_s": (60, 7 * 86_400),
 }
+#: Alerts of other rules that a back-test looks at, those that fired last.
+MAX_OTHERS = 2000
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,99}")
 
 
@@ -67,7 +69,9 @@ class AlertDesk:
         rule = checked(rule)
         at_s = (now_ns() // NS_PER_S - self._settle_s) // rule.every_s * rule.every_s
         with suppress(Unavailable):
-            kind_of(rule).observe(rule, StoreSeries(self._store), at_s)
+            kind = kind_of(rule)
+            # Judging an anomaly rule begins with weeks of history: reading a bucket of it says as much here.
+            getattr(kind, "probe", kind.observe)(rule, StoreSeries(self._store), at_s)
         return rule
 
     def back_test(self, rule: Rule, from_ns: int, to_ns: int) -> BackTest:
@@ -84,7 +88,20 @@ class AlertDesk:
             StoreSeries(self._store),
             from_ns // NS_PER_S,
             min(to_ns // NS_PER_S, latest_s),
+            past=self._past(rule, from_ns, to_ns),
             settle_s=self._settle_s,
+        )
+
+    def _past(self, rule: Rule, from_ns: int, to_ns: int) -> Past:
+        """Return what held messages back in a range. What the rule itself fired then, under its name, is left out."""
+        project_id = rule.project_id
+        fired = self._records.fired_between(project_id, from_ns // NS_PER_S, to_ns // NS_PER_S, MAX_OTHERS)
+        rules = [each for each in self._records.rules(project_id) if each.id != rule.id]
+        return Past(
+            self._records.silences(project_id, from_ns),
+            self._records.inhibitions(project_id),
+            [each for each in fired if each.rule_id != rule.id and each.rule_name != rule.name],
+            [*rules, rule],
         )
 
     def checked_channel(self, channel: Channel, given: Mapping[str, str], before: Channel | None = None) -> Channel:
@@ -93,17 +110,12 @@ class AlertDesk:
         ``given`` holds the secrets that are set anew; those that are left out stay as they were ``before``, an
         empty one is removed.
         """
-        kind = CHANNELS.get(channel.type)
-        if kind is None:
-            raise BadRequest(
-                f"type: there is no type of channel {channel.type[:60]!r}", f"use one of {', '.join(CHANNELS)}"
-            )
-        _check_channel(channel)
         old = {}
-        if before is not None and before.sealed and before.type == channel.type:
+        # What is given anew as a whole needs nothing of what was: the master key may be another by now.
+        if before is not None and before.type == channel.type and not set(before.secrets_set) <= set(given):
             old = self._opened(before)
         own = {name: value for name, value in {**old, **given}.items() if value}
-        setup = kind.check(channel.options, own)
+        setup = check_channel(channel, own)
         if before is not None and old and setup.target != before.target:
             kept = sorted(name for name in own if name not in given and name != "url")
             if kept:
@@ -116,7 +128,7 @@ class AlertDesk:
             id=channel.id or secrets.token_hex(8),
             options=setup.options,
             target=setup.target,
-            secrets_set=tuple(name for name in kind.secrets if own.get(name)),
+            secrets_set=tuple(name for name in CHANNELS[channel.type].secrets if own.get(name)),
         )
         return replace(channel, sealed=self._outward.seal(own, bound_to(channel)))
 
@@ -156,17 +168,24 @@ class AlertDesk:
         try:
             send(channel, payload, self._outward)
         except Undelivered as failed:
-            error = f"{failed.message}. {failed.hint}".rstrip(" .")
+            error = failed.said
         return Trial(not error, error, round((time.monotonic() - started_s) * 1000, 1))
 
 
-def _check_channel(channel: Channel) -> None:
+def check_channel(channel: Channel, secrets_of: Mapping[str, str]) -> Setup:
+    """Return what becomes of a channel with these secrets, all of them. Raises ``BadRequest`` naming the field."""
+    kind = CHANNELS.get(channel.type)
+    if kind is None:
+        raise BadRequest(
+            f"type: there is no type of channel {channel.type[:60]!r}", f"use one of {', '.join(CHANNELS)}"
+        )
     if not 0 < len(channel.name.strip()) <= 200:
         raise BadRequest("name: a channel needs a name of 1 to 200 characters")
     for name, (lowest, highest) in PAUSES_S.items():
         if not lowest <= getattr(channel, name) <= highest:
             raise BadRequest(f"{name} must lie between {lowest} and {highest} seconds")
     _check_group_by(channel.group_by)
+    return kind.check(channel.options, secrets_of)
 
 
 def _check_group_by(names: Sequence[str]) -> None:

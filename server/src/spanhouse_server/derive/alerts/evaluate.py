@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from spanhouse_server.clock import NS_PER_S
 from spanhouse_server.derive.alerts.evidence import bounded, with_evidence
+from spanhouse_server.derive.alerts.kinds import starts_slowly
 from spanhouse_server.derive.alerts.kinds.contract import Observation
 from spanhouse_server.derive.alerts.machine import Advance, advance, close_all
 from spanhouse_server.derive.alerts.rules import kind_of, prepared
@@ -30,6 +31,8 @@ REST_FACTOR = 10
 #: What takes no longer needs no rest; what fails rests at least so long.
 QUICK_S = 0.5
 FAILED_REST_S = 60.0
+#: Slow rules get this long in a tick; the others come first in each.
+SLOW_LANE_S = 5.0
 #: Alerts of one evaluation that get a line and traces of their own.
 MAX_ILLUSTRATED = 10
 
@@ -93,19 +96,32 @@ class AlertEvaluation:
         self._source = source or StoreSeries(store)
         self._monotonic_s = monotonic_s
         self._resting: dict[str, tuple[int, float]] = {}
+        self._took_s: dict[str, float] = {}
 
     def run(self, now_ns: int, lease: Lease) -> None:
-        """Judge what is due. Raises ``Unavailable`` when a store is away: the next tick goes on from there."""
+        """Judge what is due. Raises ``Unavailable`` when a store is away: the next tick goes on from there.
+
+        Quick rules come first. Slow ones follow, the longest due first, for ``SLOW_LANE_S``; the rest of them has its
+        turn in the next ticks, after the quick ones again.
+        """
         rules = self._records.rules()
         progress = self._records.progress()
         active = self._records.active_alerts()
         self._close_strays(rules, active, now_ns)
         self._resting = {each.id: self._resting[each.id] for each in rules if each.id in self._resting}
+        self._took_s = {each.id: self._took_s[each.id] for each in rules if each.id in self._took_s}
         settled_s = now_ns // NS_PER_S - self._settle_s - int(min(self._behind_s(), CATCH_UP_S))
-        for rule in sorted(rules, key=lambda each: progress.get(each.id, RuleProgress()).evaluated_s or 0):
+        slow_since_s: float | None = None
+        ordered = sorted(rules, key=lambda each: progress.get(each.id, RuleProgress()).evaluated_s or 0)
+        for rule in sorted(ordered, key=self._is_slow):
             if not lease.still_held():
                 return
             if rule.enabled and not self._is_resting(rule):
+                if self._is_slow(rule):
+                    now_s = self._monotonic_s()
+                    slow_since_s = now_s if slow_since_s is None else slow_since_s
+                    if now_s - slow_since_s > SLOW_LANE_S:
+                        return
                 own = _still_about(rule, active.get(rule.id, ()))
                 self._evaluate(rule, progress.get(rule.id, RuleProgress()), own, settled_s, now_ns)
 
@@ -122,11 +138,11 @@ class AlertEvaluation:
             self._records.failed(rule, error.message, now_ns)
             raise
         except SpanhouseError as error:
-            self._records.failed(rule, f"{error.message}. {error.hint}".rstrip(" ."), now_ns)
+            self._records.failed(rule, error.said, now_ns)
         except Exception:
             log.exception("the rule %s of project %s cannot be evaluated", rule.id, rule.project_id)
             self._records.failed(rule, "something failed inside Spanhouse; its log says what", now_ns)
-        took_s = self._monotonic_s() - started_s
+        took_s = self._took_s[rule.id] = self._monotonic_s() - started_s
         rest_s = max(FAILED_REST_S if failed else 0.0, took_s * REST_FACTOR if took_s > QUICK_S else 0.0)
         if rest_s:
             self._resting[rule.id] = (rule.updated_ns, self._monotonic_s() + rest_s)
@@ -182,6 +198,11 @@ class AlertEvaluation:
             if strays:
                 ended = close_all(strays, now_ns // NS_PER_S, why)
                 self._records.close_alerts(list(ended.alerts.values()), ended.transitions, now_ns)
+
+    def _is_slow(self, rule: Rule) -> bool:
+        """Tell whether a rule is expected to take long, by its last time or, at first, by its kind."""
+        took_s = self._took_s.get(rule.id)
+        return starts_slowly(rule.type) if took_s is None else took_s > QUICK_S
 
     def _is_resting(self, rule: Rule) -> bool:
         version, until_s = self._resting.get(rule.id, (0, 0.0))

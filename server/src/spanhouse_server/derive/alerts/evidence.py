@@ -88,7 +88,9 @@ def _context(rule: Rule, q: str, labels: Mapping[str, str], source: SeriesSource
     query = SeriesQuery(rule.metric, rule.group_by if otel else (), "" if otel else q, width_s)
     found = source.read(rule.project_id, query, last_s - CONTEXT_POINTS * width_s, last_s)
     own = [each for each in found if all(labels.get(name) == value for name, value in each.labels.items())]
-    points = [[start, value] for start, value in (own[0].points if own else ())]
+    read = own[0].points if own else ()
+    begun = next((index for index, (_, value) in enumerate(read) if value is not None), len(read))
+    points = [[start, value] for start, value in read[begun:]]
     return {"metric": rule.metric, "q": query.q, "interval_s": width_s, "points": points}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from spanhouse_server.clock import NS_PER_S
+from spanhouse_server.derive.alerts.kinds import told_once
 from spanhouse_server.model.alerts import Alert, Channel, Group, Member
 
 
@@ -29,7 +30,8 @@ def look(group: Group, channel: Channel, is_muted: Callable[[Alert], bool], now_
     """Return what a channel is to be told of a group now.
 
     Alerts that were never told and are over are told once, as resolved: what fired is never lost. Muted alerts
-    are not told, and forgotten if they end so; one that was told is always told to have ended.
+    are not told, and forgotten if they end so; one that was told is always told to have ended. What its kind tells
+    once (budgets) is in no message between its firing and its end.
     """
     # A time in the future was written before the clock was set back.
     notified_ns = None if group.notified_ns is None else min(group.notified_ns, now_ns)
@@ -46,7 +48,10 @@ def look(group: Group, channel: Channel, is_muted: Callable[[Alert], bool], now_
             staying.append(member)
         else:
             is_new = member.told != "firing" or member.told_severity != alert.severity
-            (fresh if is_new else going_on).append(member)
+            if is_new:
+                fresh.append(member)
+            elif not told_once(alert.rule_type):
+                going_on.append(member)
             staying.append(replace(member, told="firing", told_severity=alert.severity))
     repeat_ns = channel.repeat_interval_s * NS_PER_S
     repeat = not fresh and bool(going_on) and notified_ns is not None and now_ns - notified_ns >= repeat_ns

@@ -126,8 +126,10 @@ def _go_on(done: Advance, rule: Rule, alert: Alert, seen: Observation, at_s: int
         done.alerts[alert.id] = alert
     elif verdict in ("warning", "breach"):
         alert = replace(alert, bad_s=at_s)
+        # The sentence tells of the same measurement as the value; the evidence stays that of the last transition.
+        alert = replace(alert, reason=_reason(seen.evidence))
         if alert.state == "pending":
-            alert = replace(alert, evidence=seen.evidence, reason=_reason(seen.evidence))
+            alert = replace(alert, evidence=seen.evidence)
         alert = _escalated(done, rule, alert, seen, verdict, at_s)
         done.alerts[alert.id] = _fired(done, rule, alert, at_s)
     elif alert.state == "pending":

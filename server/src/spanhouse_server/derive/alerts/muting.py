@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from spanhouse_server.errors import BadRequest
-from spanhouse_server.model.alerts import Alert, Inhibition, Matcher, Silence, all_labels
+from spanhouse_server.model.alerts import Alert, Inhibition, Matcher, Rule, Silence, all_labels
 
 MAX_MATCHERS = 20
 MAX_INHIBITIONS = 50
@@ -29,14 +29,23 @@ class Muting:
     """What is in force in one project at one moment."""
 
     def __init__(
-        self, silences: Iterable[Silence], inhibitions: Sequence[Inhibition], firing: Iterable[Alert], at_ns: int
+        self,
+        silences: Iterable[Silence],
+        inhibitions: Sequence[Inhibition],
+        firing: Iterable[Alert],
+        at_ns: int,
+        rules: Iterable[Rule] = (),
     ) -> None:
+        """``rules`` are those of the project: alerts of rules with different filters are about different things."""
+        self._q = {rule.id: " ".join(rule.q.split()) for rule in rules}
         self._silences = [each for each in silences if each.starts_ns <= at_ns < each.ends_ns]
-        labelled = [(alert.id, all_labels(alert)) for alert in firing if alert.state == "firing"]
-        self._sources = [
-            (rule, [(alert_id, labels) for alert_id, labels in labelled if fits(rule.source, labels)])
-            for rule in inhibitions
-        ]
+        self._sources: list[tuple[Inhibition, dict[Hashable, list[str]]]] = [(rule, {}) for rule in inhibitions]
+        for alert in firing:
+            if alert.state == "firing":
+                labels = all_labels(alert)
+                for rule, by_key in self._sources:
+                    if fits(rule.source, labels):
+                        by_key.setdefault(self._key(rule, alert, labels), []).append(alert.id)
 
     def why(self, alert: Alert) -> Muted | None:
         """Return what mutes an alert, or nothing. An alert never inhibits itself."""
@@ -44,13 +53,20 @@ class Muting:
         for silence in self._silences:
             if fits(silence.matchers, labels):
                 return Muted("silence", silence.id)
-        for rule, sources in self._sources:
+        for rule, by_key in self._sources:
             if not fits(rule.target, labels) or fits(rule.source, labels):
                 continue
-            for alert_id, others in sources:
-                if alert_id != alert.id and _equal(rule.equal, labels, others):
-                    return Muted("inhibition", alert_id)
+            for other_id in by_key.get(self._key(rule, alert, labels), ()):
+                if other_id != alert.id:
+                    return Muted("inhibition", other_id)
         return None
+
+    def _key(self, rule: Inhibition, alert: Alert, labels: Mapping[str, str]) -> Hashable:
+        """Return what two alerts must have in common for one to inhibit the other."""
+        if "*" in rule.equal:
+            about = frozenset(item for item in labels.items() if item[0] not in _ASIDE)
+            return about, self._q.get(alert.rule_id, "")
+        return tuple(labels.get(name, "") for name in rule.equal)
 
 
 def fits(matchers: Sequence[Matcher], labels: Mapping[str, str]) -> bool:
@@ -63,14 +79,6 @@ def _fits(matcher: Matcher, value: str) -> bool:
         return (value == matcher.value) == (matcher.operator == "=")
     # The standard library's patterns take time in proportion to the text, whatever the pattern.
     return fnmatchcase(value, matcher.value.replace("[", "[[]")) == (matcher.operator == "=~")
-
-
-def _equal(names: Sequence[str], mine: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
-    if "*" in names:
-        return {n: v for n, v in mine.items() if n not in _ASIDE} == {
-            n: v for n, v in theirs.items() if n not in _ASIDE
-        }
-    return all(mine.get(name, "") == theirs.get(name, "") for name in names)
 
 
 def checked_matchers(matchers: Sequence[Matcher], what: str) -> tuple[Matcher, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from spanhouse_server.model.budgets import Budget
 from spanhouse_server.query.facets import grouping_field
@@ -78,6 +79,46 @@ def values_of(budget: Budget, caller: Caller) -> Sequence[str]:
     return caller.values(known.name, key) or ("",)
 
 
+def condition_of(node: Node | None) -> dict[str, Any] | None:
+    """Return a filter of known fields as JSON, for proxies that do not know the filter language; none: every call.
+
+    ``{"all": [...]}``, ``{"any": [...]}`` and ``{"not": {...}}`` hold conditions. A leaf is ``{"field", "key", "test",
+    "values"}``: ``is`` one of some texts (of a tag the empty one stands for no tags at all), ``contains`` one of them
+    in upper or lower case, or ``like`` one of some lists of texts that occur in this order, the first at the start and
+    the last at the end. A lone pair of empty texts there stands for any value but the empty one.
+    """
+    if node is None:
+        return None
+    if isinstance(node, Not):
+        return {"not": condition_of(node.node)}
+    if isinstance(node, And):
+        return {"all": [condition_of(part) for part in node.nodes]}
+    if isinstance(node, Or):
+        return {"any": [condition_of(part) for part in node.nodes]}
+    assert isinstance(node, Condition), "a search cannot be enforced"
+    about = {"field": node.field.name, "key": node.key}
+    texts = [each.text for each in node.operands if isinstance(each, Exact)]
+    patterns = [
+        _literals(each.like) if each.like.strip("%") else ["", ""]
+        for each in node.operands
+        if isinstance(each, Pattern)
+    ]
+    leaves: list[dict[str, Any]] = []
+    if texts:
+        leaves.append({**about, "test": "contains" if node.operator == "~" else "is", "values": texts})
+    if patterns:
+        leaves.append({**about, "test": "like", "values": patterns})
+    return leaves[0] if len(leaves) == 1 else {"any": leaves}
+
+
+def share_of(budget: Budget) -> dict[str, str] | None:
+    """Return the field whose values have the limit each by itself, as JSON; none for a limit on all together."""
+    if not budget.per:
+        return None
+    known, key = grouping_field(budget.per)
+    return {"field": known.name, "key": key}
+
+
 def _known(node: Node) -> bool:
     if isinstance(node, Not):
         return _known(node.node)
@@ -104,6 +145,22 @@ def _matches(values: Sequence[str], operand: Operand, operator: str, many: bool)
 
 def _like(value: str, like: str) -> bool:
     """Tell whether a text is like an SQL pattern as ``operands`` writes them: ``%`` and escapes only."""
+    parts = _literals(like)
+    if len(parts) == 1:
+        return value == parts[0]
+    if not value.startswith(parts[0]):
+        return False
+    at = len(parts[0])
+    for part in parts[1:-1]:
+        found = value.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return len(value) - at >= len(parts[-1]) and value.endswith(parts[-1])
+
+
+def _literals(like: str) -> list[str]:
+    """Return the texts between the ``%`` of a pattern, the escapes undone."""
     parts: list[str] = []
     text = ""
     index = 0
@@ -119,15 +176,4 @@ def _like(value: str, like: str) -> bool:
         else:
             text += char
         index += 1
-    parts.append(text)
-    if len(parts) == 1:
-        return value == parts[0]
-    if not value.startswith(parts[0]):
-        return False
-    at = len(parts[0])
-    for part in parts[1:-1]:
-        found = value.find(part, at)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return len(value) - at >= len(parts[-1]) and value.endswith(parts[-1])
+    return [*parts, text]

@@ -42,6 +42,19 @@ class UsedUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """An enforced budget that is used up, with what was spent (USD) by each value of its ``per`` that is at the limit.
+
+    ``node`` is its filter as parsed. ``until_s`` (unix s) is when it begins anew, ``None`` if it rolls.
+    """
+
+    budget: Budget
+    node: Node | None
+    spent_usd: Mapping[str, Decimal]
+    until_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Enforced:
     budget: Budget
     node: Node | None
@@ -75,6 +88,7 @@ class BudgetGuard:
         self._known = _Known()
         self._asked = threading.Event()
         self._stopping = threading.Event()
+        self._reading = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -114,6 +128,31 @@ class BudgetGuard:
                 until_s = None if each.budget.period == "rolling" else each.period.end_s
                 return UsedUp(each.budget.name, value, each.budget.limit_usd, spent.used_usd, until_s)
         return None
+
+    def closed(self, project_id: str) -> list[Closed]:
+        """Return the enforced budgets of a project that are used up, as of the last ``refresh_s`` seconds.
+
+        Unlike the others it reads what is too old: whoever polls asks too seldom to be answered from memory. Who asks
+        while another's question is being read gets what was known before, so that a slow store holds up one caller
+        and no more. When the stores are away the last states hold.
+        """
+        if self._monotonic_s() - self._known.read_s >= self._refresh_s and self._reading.acquire(blocking=False):
+            try:
+                self._refresh_quietly()
+            finally:
+                self._reading.release()
+        at_s = self._now_ns() // NS_PER_S
+        found = []
+        for each in self._known.by_project.get(project_id, ()):
+            rolls = each.budget.period == "rolling"
+            if not rolls and at_s >= each.period.end_s:
+                continue
+            spent_usd = {
+                value: spent.used_usd for value, spent in each.spent.items() if spent.used_usd >= each.budget.limit_usd
+            }
+            if spent_usd:
+                found.append(Closed(each.budget, each.node, spent_usd, None if rolls else each.period.end_s))
+        return found
 
     def refresh(self) -> None:
         """Read the budgets and their states now; raise ``SpanhouseError``."""

@@ -11,10 +11,9 @@ from spanhouse_server.derive.rollup.statements import HOURS, MARK_COLUMNS, MINUT
 from spanhouse_server.errors import LeaseLost
 from spanhouse_server.query.rollups import HOUR_S, MINUTE_S
 from spanhouse_server.store.contract import ColumnarStore
+from spanhouse_server.store.retention import bounded
 
 DAY_S = 86_400
-#: Longer than this is for ever: the engine's dates end in 2106.
-MAX_DAYS = 20_000
 #: An unchanged position is told again after this long, so that readers do not look back ever further.
 TELL_AGAIN_NS = 60 * NS_PER_S
 HOUR_NS = HOUR_S * NS_PER_S
@@ -40,7 +39,7 @@ class Rollup:
         self, store: ColumnarStore, retention_days: int, tier_key: str, clock_ns: Callable[[], int] = now_ns
     ) -> None:
         self._store = store
-        self._retention_days = retention_days if retention_days <= MAX_DAYS else 0
+        self._retention_days = bounded(retention_days)
         self._tier_key = tier_key
         self._clock_ns = clock_ns
         self._told = (0, -1)

@@ -75,15 +75,21 @@ def messages_from(value: Any, role: str) -> list[Message]:
             value = value[0]["update"]
     if looks_like_messages(value):
         return fold_messages(value, role)
+    if isinstance(value, list) and value and all(type(item) is str for item in value):
+        return texts_as_parts(value, role)
     text = text_of(value)
     return [text_message(role, text)] if text else []
 
 
 def embedded_texts(value: Any) -> list[Message]:
     """Return the texts an embedding was made of, one or many, as parts of one message."""
-    texts = value if isinstance(value, list) else [value]
+    return texts_as_parts(value if isinstance(value, list) else [value], "user")
+
+
+def texts_as_parts(texts: list[Any], role: str) -> list[Message]:
+    """Return one message with these texts as its parts, none where there is no text."""
     parts = [text_part(text) for text in texts[:MAX_PARTS] if isinstance(text, str) and text]
-    return [{"role": "user", "parts": parts}] if parts else []
+    return [{"role": role, "parts": parts}] if parts else []
 
 
 def one_message(messages: list[Message]) -> list[Message]:

@@ -49,6 +49,7 @@ def read(view: View, span: Span) -> None:
     otel.read_identity(view, span)
     span.parameters = otel.read_parameters(view)
     span.usage = usage_of(view, otel.USAGE)
+    otel.read_finish(view, span)
     is_request = span.usage.known or view.raw.kind == "server" or bool(view.family(_LATENCY))
     span.category = "server" if is_request else "other"
     span.operation = ""

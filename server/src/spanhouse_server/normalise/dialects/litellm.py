@@ -38,6 +38,10 @@ _USER_KEYS = (
     "metadata.user_api_key_end_user_id",
     "metadata.user_api_key_user_id",
 )
+#: Whose user LiteLLM says a call of its master key is.
+_NOBODY = "default_user_id"
+#: What the gateway itself puts among the caller's metadata: the request it received.
+_GATEWAY_OWN = frozenset({"headers", "trace_id", "used_client_oauth_token"})
 _METADATA = (
     "metadata.user_api_key_alias",
     "metadata.user_api_key_team_id",
@@ -69,11 +73,14 @@ def read(view: View, span: Span) -> None:
     _read_kind(view, span)
     if not span.provider:
         span.provider = fold_provider(view.name("litellm.provider.model").partition("/")[0]) if _routed(view) else ""
+    if span.response_model == view.get("litellm.model_group") and span.request_model:
+        # The gateway answers with its own name of a group of models; which of them served, only the provider says.
+        span.response_model = ""
     _read_usage(view, span)
     _read_tools(view, span)
     if span.response_id and span.response_id == view.get("litellm.call_id"):
         span.response_id = ""  # its own id, where the provider gave none
-    span.user_id = view.name(*_USER_KEYS)
+    span.user_id = next((name for name in view.names(_USER_KEYS) if name and name != _NOBODY), "")
     for key in _METADATA:
         value = view.get(key)
         if value not in (None, "", False):
@@ -82,7 +89,8 @@ def read(view: View, span: Span) -> None:
         given = view.python(key)
         if isinstance(given, dict):
             for name, value in given.items():
-                add_metadata(span, str(name), value)
+                if name not in _GATEWAY_OWN:
+                    add_metadata(span, str(name), value)
     for key in view.family("litellm.metadata."):
         add_metadata(span, key.removeprefix("litellm.metadata."), view.get(key))
 
@@ -102,7 +110,7 @@ def _read_kind(view: View, span: Span) -> None:
         span.category = "server"
     elif operation is not None:
         span.operation, span.category = operation, CATEGORY_OF_OPERATION[operation]
-    elif call_type.startswith("litellm.") or not call_type:
+    elif call_type.startswith("litellm.") or not (call_type or span.usage.known):
         span.category = "other"
 
 

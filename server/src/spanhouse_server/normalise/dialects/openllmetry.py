@@ -21,11 +21,22 @@ _OLD_PARAMETERS = {
     "llm.is_streaming": "stream",
     "llm.request.repetition_penalty": "repetition_penalty",
 }
+#: Its scopes for vector databases, whose spans carry none of its own attributes.
+DATABASES = frozenset(
+    f"opentelemetry.instrumentation.{name}"
+    for name in ("chromadb", "lancedb", "marqo", "milvus", "pinecone", "qdrant", "weaviate")
+)
+#: What asking a vector database is called: the last word of the span's name.
+_SEARCHES = frozenset(
+    {"fetch_objects", "hybrid_search", "near_text", "near_vector", "query", "query_batch", "query_points", "search"}
+)
 CATEGORIES = {"workflow": "workflow", "task": "workflow", "agent": "agent", "tool": "tool"}
 
 
 def matches(view: View) -> bool:
     """Tell whether a Traceloop instrumentation wrote the span: only it flattens prompts by index."""
+    if view.in_any(DATABASES):
+        return True
     if "traceloop" in view.roots or "llm.request.type" in view.attributes:
         return True
     attributes = view.attributes
@@ -80,12 +91,14 @@ def _flat_messages(flat: dict[str, Any], role: str) -> list[Message]:
 def _read_database(view: View, span: Span) -> None:
     """Read what a vector database was asked and found, one span event per result."""
     results = view.events("db.query.result", "db.search.result")
-    if not results and "db.vector.query.top_k" not in view.attributes:
+    searches = view.in_any(DATABASES) and view.raw.name.rpartition(".")[2] in _SEARCHES
+    if not results and not searches and "db.vector.query.top_k" not in view.attributes:
         return
     if not view.name("traceloop.span.kind"):
         span.category, span.operation = "retriever", "retrieval"
-    if "db.vector.query.top_k" in view.attributes:
-        span.parameters["top_k"] = view.get("db.vector.query.top_k")
+    for key in ("db.vector.query.top_k", "db.chroma.query.n_results"):
+        if key in view.attributes:
+            span.parameters["top_k"] = view.get(key)
     if not span.documents:
         span.documents = fold_documents([_found(view, event.attributes) for event in results])
 

@@ -118,9 +118,7 @@ def read(view: View, span: Span) -> None:
     read_identity(view, span)
     span.parameters = read_parameters(view)
     span.usage = usage_of(view, USAGE, exclusive=view.scope in EXCLUSIVE_SCOPES)
-    for key in _FINISH_KEYS:
-        if not span.finish_reasons:
-            span.finish_reasons = names_of(view.get(key))
+    read_finish(view, span)
     read_tool(view, span)
     read_content(view, span)
     if span.category in ("retriever", "reranker") or view.among(_FOUND_KEYS):
@@ -128,6 +126,13 @@ def read(view: View, span: Span) -> None:
     if not span.finish_reasons:
         reasons = [message["finish_reason"] for message in span.output_messages if message.get("finish_reason")]
         span.finish_reasons = list(dict.fromkeys(reasons))
+
+
+def read_finish(view: View, span: Span) -> None:
+    """Read why the model stopped, from wherever a generation has it."""
+    for key in _FINISH_KEYS:
+        if not span.finish_reasons:
+            span.finish_reasons = names_of(view.get(key))
 
 
 def read_identity(view: View, span: Span) -> None:

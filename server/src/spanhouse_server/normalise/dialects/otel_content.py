@@ -69,22 +69,22 @@ def read_content(view: View, span: Span) -> None:
     """Read system instructions, input and output messages from wherever this generation keeps them."""
     instructions = view.get("gen_ai.system_instructions")
     if instructions is not None:
-        value = view.opened(instructions)
+        value = view.opened_python(instructions)
         span.system_instructions = [text_part(value)] if isinstance(value, str) and value else fold_parts(value)
     given = view.get("gen_ai.input.messages")
     if given is not None:
-        span.input_messages = fold_messages(view.opened(given), "user")
+        span.input_messages = fold_messages(view.opened_python(given), "user")
     said = view.get("gen_ai.output.messages")
     if said is not None:
-        span.output_messages = fold_messages(view.opened(said), "assistant")
+        span.output_messages = fold_messages(view.opened_python(said), "assistant")
     if (span.input_messages and span.output_messages) or span.category == "tool":
         return
     if view.logs or view.raw.events:
         _read_events(view, span)
     if not span.input_messages and "gen_ai.prompt" in view.attributes:
-        span.input_messages = messages_from(view.json("gen_ai.prompt"), "user")
+        span.input_messages = messages_from(view.python("gen_ai.prompt"), "user")
     if not span.output_messages and "gen_ai.completion" in view.attributes:
-        span.output_messages = messages_from(view.json("gen_ai.completion"), "assistant")
+        span.output_messages = messages_from(view.python("gen_ai.completion"), "assistant")
 
 
 def _read_events(view: View, span: Span) -> None:
@@ -104,9 +104,9 @@ def _read_events(view: View, span: Span) -> None:
             if message["parts"]:
                 given.append(message)
         elif name == PROMPT:
-            prompts += messages_from(view.opened(fields.get("gen_ai.prompt")), "user")
+            prompts += messages_from(view.opened_python(fields.get("gen_ai.prompt")), "user")
         elif name == COMPLETION:
-            completions += messages_from(view.opened(fields.get("gen_ai.completion")), "assistant")
+            completions += messages_from(view.opened_python(fields.get("gen_ai.completion")), "assistant")
     said.sort(key=lambda pair: pair[0])
     span.input_messages = span.input_messages or given or prompts
     span.output_messages = span.output_messages or [message for _, message in said] or completions

@@ -95,10 +95,21 @@ def read_answer(span: Span, answer: Mapping[str, Any]) -> None:
         span.output_messages = answer_messages(answer)
     if not span.finish_reasons:
         reasons = [message["finish_reason"] for message in span.output_messages if "finish_reason" in message]
-        span.finish_reasons = list(dict.fromkeys(reasons)) or names_of(answer.get("stop_reason"))
+        span.finish_reasons = list(dict.fromkeys(reasons)) or names_of(answer.get("stop_reason")) or _how_ended(answer)
     usage = answer.get("usage") or answer.get("usage_metadata")
     if isinstance(usage, dict):
         add_usage(span, read_provider_usage(usage))
+
+
+def _how_ended(answer: Mapping[str, Any]) -> list[str]:
+    """Return why an answer of the Responses API ended: what cut it short, else its status or the calls it asks for."""
+    status = answer.get("status")
+    if not isinstance(status, str) or not isinstance(answer.get("output"), list):
+        return []
+    details = answer.get("incomplete_details")
+    cut = name_of(details.get("reason")) if isinstance(details, dict) else ""
+    calls = any(isinstance(item, dict) and item.get("type") == "function_call" for item in answer["output"])
+    return [cut or ("tool_call" if calls and status == "completed" else status)]
 
 
 def answer_messages(answer: Mapping[str, Any]) -> list[Message]:

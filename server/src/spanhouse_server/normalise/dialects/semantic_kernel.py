@@ -22,7 +22,6 @@ SCOPES = frozenset(
         "autogen-core",
     }
 )
-_REASON = "gen_ai.response.finish_reason"
 #: First words of names that only these frameworks give to steps.
 _STEPS = {
     "AutoFunctionInvocationLoop": "workflow",
@@ -44,10 +43,6 @@ def matches(view: View) -> bool:
 
 def read(view: View, span: Span) -> None:
     """Read the GenAI attributes, then what only this dialect has."""
-    reason = view.get(_REASON)
-    if isinstance(reason, str) and "FinishReason." in reason:  # the name of an enumeration's member
-        view.hide(_REASON)
-        view.overlay({_REASON: reason.replace("FinishReason.", "").lower()})
     otel.read(view, span)
     if span.category == "other":
         span.category = _STEPS.get(view.raw.name.partition(" ")[0], "other")

@@ -1,6 +1,7 @@
 """What tokens of models on one's own GPUs cost, beside what they would have cost at an API.
 
 GPUs are paid by the hour, used or not: GPU-hours x price over the tokens they served is what a million tokens cost.
+Where GPU metrics are stored, the hours that GPUs were really seen, and idle, are told beside it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from spanhouse_server.model.prices import OwnPrice
 from spanhouse_server.price import QUANTUM_USD
 from spanhouse_server.price.tariff import EXACT
 from spanhouse_server.query.compile import select_rows
+from spanhouse_server.query.cost.gpu_use import GpuUse, gpu_use
 from spanhouse_server.query.cost.selection import CostQuery
 from spanhouse_server.query.cost.whatif import what_if
 from spanhouse_server.query.filter import parse_filter
@@ -93,6 +95,7 @@ def _one(
     hours = Fraction(price.gpu_count) * Fraction(paid_ns, NS_PER_HOUR)
     cost = hours * Fraction(price.usd_per_gpu_hour)
     tokens = row["input_n"] + row["output_n"]
+    use = gpu_use(store, project_id, first_ns, last_ns, price.gpu_type) if paid_ns else None
     compared = what_if(store, project_id, served, models, own, category="")["models"] if models and paid_ns else []
     return {
         "id": price.id,
@@ -108,7 +111,22 @@ def _one(
         "output_tokens": row["output_n"],
         "tokens_per_gpu_hour": float(tokens / hours) if hours else None,
         "usd_per_mtok": _money(cost * 1_000_000 / tokens) if tokens else None,
+        "measured": None if use is None else _measured(use, price, tokens),
         "models": compared,
+    }
+
+
+def _measured(use: GpuUse, price: GpuPrice, tokens: int) -> dict[str, Any]:
+    """Return what GPUs that were seen cost while they were, and what of it was idle."""
+    cost = use.hours * Fraction(price.usd_per_gpu_hour)
+    return {
+        "gpus": use.gpus,
+        "gpu_hours": float(use.hours),
+        "idle_gpu_hours": float(use.idle_hours),
+        "utilization": use.utilization,
+        "cost_usd": _money(cost),
+        "idle_usd": _money(use.idle_hours * Fraction(price.usd_per_gpu_hour)),
+        "usd_per_mtok": _money(cost * 1_000_000 / tokens) if tokens else None,
     }
 
 

@@ -31,7 +31,7 @@ def get_channels(context: Context, project_id: ProjectId) -> JsonReply:
     """List the channels with what became of their messages."""
     records = context.records.alerts
     counts = records.deliveries(project_id)
-    return JsonReply({"items": [_item(each, counts.get(each.id)) for each in records.channels(project_id)]})
+    return JsonReply({"items": [channel_item(each, counts.get(each.id)) for each in records.channels(project_id)]})
 
 
 @router.post(
@@ -44,8 +44,8 @@ def get_channels(context: Context, project_id: ProjectId) -> JsonReply:
 )
 def post_channel(context: Context, project_id: ProjectId, body: ChannelInput) -> JsonReply:
     """Add a channel; `POST …/test` tries it."""
-    channel = desk_of(context).checked_channel(_channel(project_id, "", body), body.secrets)
-    return JsonReply(_item(context.records.alerts.create_channel(channel), None), 201)
+    channel = desk_of(context).checked_channel(channel_from(project_id, "", body), body.secrets)
+    return JsonReply(channel_item(context.records.alerts.create_channel(channel), None), 201)
 
 
 @router.get(ONE, operation_id="getAlertChannel", response_model=ChannelItem)
@@ -53,7 +53,7 @@ def get_channel(context: Context, project_id: ProjectId, channel_id: ItemId) -> 
     """Give a channel with what became of its messages."""
     records = context.records.alerts
     channel = records.channel(project_id, channel_id)
-    return JsonReply(_item(channel, records.deliveries(project_id).get(channel.id)))
+    return JsonReply(channel_item(channel, records.deliveries(project_id).get(channel.id)))
 
 
 @router.put(ONE, operation_id="updateAlertChannel", response_model=ChannelItem, dependencies=[Admin], responses=TAKEN)
@@ -61,8 +61,8 @@ def put_channel(context: Context, project_id: ProjectId, channel_id: ItemId, bod
     """Replace a channel. Secrets that are left out stay, unless it sends elsewhere now."""
     records = context.records.alerts
     before = records.channel(project_id, channel_id)
-    channel = desk_of(context).checked_channel(_channel(project_id, before.id, body), body.secrets, before)
-    return JsonReply(_item(records.update_channel(channel), records.deliveries(project_id).get(before.id)))
+    channel = desk_of(context).checked_channel(channel_from(project_id, before.id, body), body.secrets, before)
+    return JsonReply(channel_item(records.update_channel(channel), records.deliveries(project_id).get(before.id)))
 
 
 @router.delete(
@@ -70,7 +70,7 @@ def put_channel(context: Context, project_id: ProjectId, channel_id: ItemId, bod
 )
 def delete_channel(context: Context, project_id: ProjectId, channel_id: ItemId) -> JsonReply:
     """Delete a channel that no rule uses, and return it. What it was still to be told is dropped."""
-    return JsonReply(_item(context.records.alerts.delete_channel(project_id, channel_id), None))
+    return JsonReply(channel_item(context.records.alerts.delete_channel(project_id, channel_id), None))
 
 
 @router.post(ONE + "/test", operation_id="testAlertChannel", response_model=ChannelTest, dependencies=[Admin])
@@ -93,12 +93,14 @@ def get_notifications(
     return JsonReply({"items": [_notification(each) for each in records.notifications(project_id, channel.id, limit)]})
 
 
-def _channel(project_id: str, channel_id: str, body: ChannelInput) -> Channel:
+def channel_from(project_id: str, channel_id: str, body: ChannelInput) -> Channel:
+    """Return a channel as given, without its secrets; it is not checked yet."""
     given = body.model_dump(exclude={"secrets"}) | {"group_by": tuple(body.group_by)}
     return Channel(id=channel_id, project_id=project_id, **given)
 
 
-def _item(channel: Channel, counts: DeliveryCounts | None) -> dict[str, Any]:
+def channel_item(channel: Channel, counts: DeliveryCounts | None) -> dict[str, Any]:
+    """Return a channel as shown: of each secret only that it is set."""
     counts = counts or DeliveryCounts()
     return {
         "id": channel.id,
@@ -113,6 +115,7 @@ def _item(channel: Channel, counts: DeliveryCounts | None) -> dict[str, Any]:
         "repeat_interval_s": channel.repeat_interval_s,
         "send_resolved": channel.send_resolved,
         "enabled": channel.enabled,
+        "managed_by": channel.managed_by,
         "created_at": rfc3339(channel.created_ns),
         "updated_at": rfc3339(channel.updated_ns),
         "deliveries": {

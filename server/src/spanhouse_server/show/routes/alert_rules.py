@@ -13,6 +13,7 @@ from spanhouse_server.derive.alerts.backtest import BackTest
 from spanhouse_server.derive.alerts.channels import CHANNELS
 from spanhouse_server.derive.alerts.desk import AlertDesk, public_url_of
 from spanhouse_server.derive.alerts.kinds import KINDS
+from spanhouse_server.derive.alerts.muting import Muted
 from spanhouse_server.model.alerts import Alert, Rule, RuleProgress
 from spanhouse_server.query.times import parse_time
 from spanhouse_server.show.auth import Admin, ProjectId
@@ -194,6 +195,8 @@ def back_test_reply(found: BackTest) -> dict[str, Any]:
                 "resolved_at": _time(alert.resolved_s),
                 "value": alert.value,
                 "reason": alert.reason,
+                "told_at": _time(found.first_told_s.get(alert.id)),
+                "muted": _muted(found.muted.get(alert.id)),
             }
             for alert in found.alerts
         ],
@@ -201,7 +204,13 @@ def back_test_reply(found: BackTest) -> dict[str, Any]:
         "pending": found.pending,
         "notifications": found.notifications,
         "notified_at": [_time(told_s) for told_s in found.told_s[:MAX_TIMES]],
+        "untold": sum(each not in found.first_told_s for each in found.muted),
+        "lines": [{"labels": dict(line.labels), "points": line.points} for line in found.lines],
     }
+
+
+def _muted(why: Muted | None) -> dict[str, str] | None:
+    return None if why is None else {"by": why.by, "id": why.id}
 
 
 def _help(kind: object) -> str:

@@ -134,7 +134,8 @@ def _items(context: ShowContext, project_id: str, alerts: list[Alert]) -> list[d
     muting = None
     if active:
         firing = [each for some in records.active_alerts().values() for each in some if each.project_id == project_id]
-        muting = Muting(records.silences(project_id, at_ns), records.inhibitions(project_id), firing, at_ns)
+        silences, inhibitions = records.silences(project_id, at_ns), records.inhibitions(project_id)
+        muting = Muting(silences, inhibitions, firing, at_ns, records.rules(project_id))
     items = []
     for alert in alerts:
         item = alert_item(alert, public_url_of(context.settings))

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from spanhouse_server.clock import NS_PER_S, now_ns, rfc3339
+from spanhouse_server.derive.budgets.callers import condition_of, share_of
 from spanhouse_server.derive.budgets.forecast import COVERAGE
+from spanhouse_server.derive.budgets.guard import REFRESH_S
 from spanhouse_server.derive.budgets.periods import period_at, to_ns
 from spanhouse_server.derive.budgets.rules import checked, shorthand
 from spanhouse_server.derive.budgets.spending import Spending
@@ -20,13 +22,15 @@ from spanhouse_server.query.rows import dollars
 from spanhouse_server.show.auth import Admin, ProjectId
 from spanhouse_server.show.context import Context, ShowContext
 from spanhouse_server.show.replies import JsonReply
-from spanhouse_server.show.schemas.budgets import BudgetDetail, BudgetInput, BudgetItem, BudgetList
+from spanhouse_server.show.schemas.budgets import BudgetDetail, BudgetInput, BudgetItem, BudgetList, BudgetVerdicts
 
 router = APIRouter(tags=["budgets"])
 
 BudgetId = Annotated[str, Path(max_length=100)]
 #: Values of a budget per user (tag …) that the list shows.
 LISTED_VALUES = 5
+#: Values at their limit that one reply to a proxy lists, of all budgets together.
+MAX_CLOSED_VALUES = 20_000
 
 
 @router.get("/budgets", operation_id="listBudgets", response_model=BudgetList)
@@ -48,6 +52,36 @@ def get_budgets(context: Context, project_id: ProjectId) -> JsonReply:
 def post_budget(context: Context, project_id: ProjectId, body: BudgetInput) -> JsonReply:
     """Add a budget. A rule of type `budget` tells when it is used up, or will be."""
     return JsonReply(_now(context, context.records.create_budget(_budget(context, project_id, "", body))), 201)
+
+
+@router.get("/budgets/verdicts", operation_id="listBudgetVerdicts", response_model=BudgetVerdicts)
+def get_verdicts(context: Context, project_id: ProjectId) -> JsonReply:
+    """List the enforced budgets that are used up now, for a proxy that stands elsewhere; the project's key is enough."""
+    closed = context.budgets.closed(project_id)
+    room = MAX_CLOSED_VALUES
+    items = []
+    for each in closed:
+        dearest = sorted(each.spent_usd.items(), key=lambda item: (-item[1], item[0]))[:room]
+        room -= len(dearest)
+        items.append(
+            {
+                "id": each.budget.id,
+                "name": each.budget.name,
+                "limit_usd": f"{each.budget.limit_usd:f}",
+                "resets_at": None if each.until_s is None else rfc3339(to_ns(each.until_s)),
+                "condition": condition_of(each.node),
+                "per": share_of(each.budget),
+                "closed": [{"value": value, "used_usd": dollars(used_usd)} for value, used_usd in dearest],
+            }
+        )
+    return JsonReply(
+        {
+            "read_at": rfc3339(now_ns()),
+            "refresh_s": REFRESH_S,
+            "truncated": sum(len(each.spent_usd) for each in closed) > MAX_CLOSED_VALUES,
+            "items": items,
+        }
+    )
 
 
 @router.get("/budgets/{budget_id}", operation_id="getBudget", response_model=BudgetDetail)

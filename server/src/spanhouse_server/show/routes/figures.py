@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import StringConstraints
 
+from spanhouse_server.query.exemplars import MAX_PER_LINE
 from spanhouse_server.query.facets import facet_values
 from spanhouse_server.query.fields import describe_fields
 from spanhouse_server.query.metrics import MetricQuery, metric_series
@@ -96,6 +97,9 @@ def get_otel_metrics(
         list[Annotated[str, StringConstraints(pattern=r"^[^=]+=", max_length=1000)]] | None,
         Query(description="Only series with this attribute, as name=value; may be repeated."),
     ] = None,
+    exemplars: Annotated[
+        int, Query(ge=0, le=MAX_PER_LINE, description="Examples of each line to give: values with their spans.")
+    ] = 0,
     limit: Annotated[int, Query(ge=1, le=500, description="Names, or lines of one metric.")] = 100,
 ) -> JsonReply:
     """Give the names of the stored OTLP metrics, or the series of one, the last hour by default.
@@ -112,5 +116,6 @@ def get_otel_metrics(
         stat=stat,
         group_by=None if group_by is None else [key.strip() for key in group_by.split(",") if key.strip()],
         selected=[(key, value) for key, _, value in (pair.partition("=") for pair in attribute or ())],
+        exemplars=exemplars,
     )
     return JsonReply(otel_metrics(context.store, project_id, query))

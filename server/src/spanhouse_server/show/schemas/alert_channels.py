@@ -26,6 +26,7 @@ class ChannelInput(Body):
     repeat_interval_s: int = Field(default=14_400, ge=60, le=7 * 86_400, description="When it is said again.")
     send_resolved: bool = True
     enabled: bool = True
+    managed_by: Literal["", "file"] = Field(default="", description="file: made by `spanhouse alerts apply`.")
 
 
 class Deliveries(Reply):
@@ -54,6 +55,7 @@ class ChannelItem(Reply):
     repeat_interval_s: int
     send_resolved: bool
     enabled: bool
+    managed_by: str
     created_at: str
     updated_at: str
     deliveries: Deliveries

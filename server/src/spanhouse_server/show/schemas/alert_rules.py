@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from spanhouse_server.show.schemas.alerts import SeverityName
+from spanhouse_server.show.schemas.alerts import MutedBy, SeverityName
 from spanhouse_server.show.schemas.common import Body, Reply
 
 NoDataName = Literal["ok", "alert", "keep", "ignore"]
@@ -105,10 +105,21 @@ class BackTestAlert(Reply):
     resolved_at: str | None
     value: float | None
     reason: str
+    told_at: str | None = Field(description="When the first channel would have heard of it; null: never.")
+    muted: MutedBy | None = Field(description="What held it back, at least for a while and from one channel.")
+
+
+class BackTestLine(Reply):
+    """The values of a group beside what was normal for them."""
+
+    labels: dict[str, str]
+    points: list[tuple[int, float | None, float | None, float | None, float | None]] = Field(
+        description="[unix s, value, expected, low, high]; null where nothing can be said."
+    )
 
 
 class BackTestReply(Reply):
-    """What a rule would have done. Silences and inhibitions are not applied."""
+    """What a rule would have done: what fired, and what was sent of it with the silences and inhibitions of then."""
 
     from_time: str
     to_time: str
@@ -120,6 +131,10 @@ class BackTestReply(Reply):
     pending: int = Field(description="How often something was in breach, but not long enough to fire.")
     notifications: dict[str, int] = Field(description="Messages by channel.")
     notified_at: list[str] = Field(description="When messages would have gone out, the first thousand.")
+    untold: int = Field(description="Alerts that fired and were held back until they ended, or still are.")
+    lines: list[BackTestLine] = Field(
+        description="For kinds that know what is normal (anomaly): up to ten groups, those in breach most often first."
+    )
 
 
 class TypeItem(Reply):

@@ -124,7 +124,9 @@ class InhibitionBody(Body):
     source: list[MatcherBody] = Field(min_length=1, max_length=20)
     target: list[MatcherBody] = Field(min_length=1, max_length=20)
     equal: list[str] = Field(
-        default=["*"], max_length=20, description="Labels; * stands for all but alertname, severity and type."
+        default=["*"],
+        max_length=20,
+        description="Labels; * stands for all but alertname, severity and type, and for the filters of the rules.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -112,3 +112,44 @@ class BudgetList(Reply):
     """The budgets of the project, oldest first."""
 
     items: list[BudgetItem]
+
+
+class SharedField(Reply):
+    """The field whose values have the limit each by itself."""
+
+    field: str
+    key: str = Field(description="Of metadata: which.")
+
+
+class ClosedShare(Reply):
+    """A value of the field at the limit; empty for a budget of all together."""
+
+    value: str
+    used_usd: str
+
+
+class ClosedBudget(Reply):
+    """An enforced budget that is used up: calls that its condition fits are to be refused until it begins anew."""
+
+    id: str
+    name: str
+    limit_usd: str
+    resets_at: str | None = Field(description="null for a rolling budget: spend falls out of it as it ages.")
+    condition: dict[str, Any] | None = Field(
+        description="Which calls it is about, null: all. {all: […]}, {any: […]}, {not: …}, or {field, key, test, values}"
+        " where test is `is`, `contains` (any case) or `like` (lists of texts in this order, the first at the start, the"
+        " last at the end; two empty ones: any but the empty value). Fields: user, tag, session, environment, prompt,"
+        " prompt_version, metadata (with a key; key_id is the caller's). A call without tags has none; `is` the empty"
+        " text fits it."
+    )
+    per: SharedField | None
+    closed: list[ClosedShare]
+
+
+class BudgetVerdicts(Reply):
+    """What a proxy needs to enforce budgets of which it keeps no account itself."""
+
+    read_at: str
+    refresh_s: float = Field(description="Asking more often brings nothing new.")
+    truncated: bool = Field(description="More values are at their limit than are listed; the dearest are.")
+    items: list[ClosedBudget]

@@ -235,6 +235,18 @@ class GpuPriceList(Reply):
     items: list[GpuPriceItem]
 
 
+class MeasuredGpus(Reply):
+    """GPUs that metrics were heard of (hw.gpu.utilization, DCGM_FI_DEV_GPU_UTIL …) in the range, at the same price."""
+
+    gpus: int
+    gpu_hours: float
+    idle_gpu_hours: float = Field(description="Below 5 % utilisation for five minutes on end.")
+    utilization: float = Field(description="Mean over all GPU-hours, 0 to 1.")
+    cost_usd: str
+    idle_usd: str
+    usd_per_mtok: str | None
+
+
 class SelfHosted(Reply):
     """What some GPUs cost in the range, and per million of the tokens that they served."""
 
@@ -251,6 +263,7 @@ class SelfHosted(Reply):
     output_tokens: int
     tokens_per_gpu_hour: float | None
     usd_per_mtok: str | None = Field(description="null where they served nothing.")
+    measured: MeasuredGpus | None = Field(description="null where no metric of such a GPU is stored.")
     models: list[WhatIf] = Field(description="The same tokens at the APIs asked for.")
 
 

@@ -71,6 +71,16 @@ class OtelMetricName(Reply):
     last_time: str
 
 
+class OtelExemplar(Reply):
+    """One measurement that went into a point, with the span that was active; empty ids where none was."""
+
+    time: str
+    value: float
+    trace_id: str
+    span_id: str
+    attributes: dict[str, str] = Field(description="Those that the point itself does not tell apart.")
+
+
 class OtelSeries(Reply):
     """The points of one series, or of several put together: [unix seconds, value]."""
 
@@ -81,6 +91,7 @@ class OtelSeries(Reply):
     unit: str
     series_count: int
     points: list[tuple[float, float | None]]
+    exemplars: list[OtelExemplar] = Field(description="As many as were asked for, newest first.")
 
 
 class OtelMetricsReply(Reply):

@@ -38,19 +38,17 @@ _RULE_BODY = (
 _MEASURED = ("type", "metric", "q", "group_by", "labels")
 _CHANNEL_BODY = (
     "type", "options", "secrets_set", "target", "group_by", "group_wait_s", "group_interval_s", "repeat_interval_s",
-    "send_resolved", "enabled",
+    "send_resolved", "enabled", "managed_by",
 )  # fmt: skip
 _TUPLES = ("group_by", "channels", "secrets_set")
 
 _Record = TypeVar("_Record", RuleRecord, ChannelRecord, SilenceRecord)
+_NamedRecord = TypeVar("_NamedRecord", RuleRecord, ChannelRecord)
 
 
 def list_rules(session: Session, project_id: str | None) -> list[Rule]:
     """Return the rules of a project, or of all, by name."""
-    query = select(RuleRecord).order_by(RuleRecord.project_id, RuleRecord.name)
-    if project_id is not None:
-        query = query.where(RuleRecord.project_id == plain(project_id))
-    return [rule_of(record) for record in session.scalars(query)]
+    return [rule_of(record) for record in _named(session, RuleRecord, project_id)]
 
 
 def read_rule(session: Session, project_id: str, rule_id: str) -> Rule:
@@ -118,9 +116,6 @@ def remove_rule(session: Session, project_id: str, rule_id: str) -> Rule:
 
 def read_progress(session: Session, project_id: str | None) -> dict[str, RuleProgress]:
     """Return how far each rule was evaluated, by id."""
-    query = select(RuleRecord)
-    if project_id is not None:
-        query = query.where(RuleRecord.project_id == plain(project_id))
     return {
         record.id: RuleProgress(
             evaluated_s=record.evaluated_s,
@@ -130,7 +125,7 @@ def read_progress(session: Session, project_id: str | None) -> dict[str, RulePro
             error_since_ns=record.error_since_ns,
             took_ms=record.took_ms,
         )
-        for record in session.scalars(query)
+        for record in _named(session, RuleRecord, project_id)
     }
 
 
@@ -149,10 +144,7 @@ def rule_of(record: RuleRecord) -> Rule:
 
 def list_channels(session: Session, project_id: str | None) -> list[Channel]:
     """Return the channels of a project, or of all, by name."""
-    query = select(ChannelRecord).order_by(ChannelRecord.project_id, ChannelRecord.name)
-    if project_id is not None:
-        query = query.where(ChannelRecord.project_id == plain(project_id))
-    return [_channel(record) for record in session.scalars(query)]
+    return [_channel(record) for record in _named(session, ChannelRecord, project_id)]
 
 
 def read_channel(session: Session, project_id: str, channel_id: str) -> Channel:
@@ -272,6 +264,14 @@ def write_inhibitions(session: Session, project_id: str, inhibitions: Sequence[I
 
 def _inhibitions_key(project_id: str) -> str:
     return f"alerts.inhibitions.{plain(project_id)}"
+
+
+def _named(session: Session, table: type[_NamedRecord], project_id: str | None) -> Sequence[_NamedRecord]:
+    """Return the records of a project, or of all, by name."""
+    query = select(table).order_by(table.project_id, table.name)
+    if project_id is not None:
+        query = query.where(table.project_id == plain(project_id))
+    return session.scalars(query).all()
 
 
 def _owned(session: Session, table: type[_Record], project_id: str, record_id: str, what: str) -> _Record:

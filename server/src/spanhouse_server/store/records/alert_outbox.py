@@ -126,6 +126,7 @@ def write_attempt(session: Session, tried: Notification) -> bool:
         .values(
             state=tried.state,
             attempts=tried.attempts,
+            tried_ns=tried.tried_ns,
             next_try_ns=tried.next_try_ns,
             ended_ns=tried.ended_ns,
             error=plain(tried.error)[:500],
@@ -177,10 +178,12 @@ def prune_notifications(session: Session, before_ns: int) -> None:
 
 
 def _counts(session: Session, channel_id: str, states: dict[str, tuple[int, int | None]]) -> DeliveryCounts:
+    # What was given up without being tried failed when it was given up.
+    failed_ns = func.coalesce(NotificationRecord.tried_ns, NotificationRecord.ended_ns, NotificationRecord.created_ns)
     failed = session.execute(
-        select(NotificationRecord.error, NotificationRecord.ended_ns, NotificationRecord.created_ns)
+        select(NotificationRecord.error, failed_ns)
         .where(NotificationRecord.channel_id == channel_id, NotificationRecord.error != "")
-        .order_by(NotificationRecord.created_ns.desc())
+        .order_by(failed_ns.desc())
         .limit(1)
     ).first()
     delivered, delivered_ns = states.get("delivered", (0, None))
@@ -190,7 +193,7 @@ def _counts(session: Session, channel_id: str, states: dict[str, tuple[int, int 
         failed=states.get("failed", (0, None))[0],
         last_delivered_ns=delivered_ns,
         last_error=failed[0] if failed else "",
-        last_error_ns=(failed[1] or failed[2]) if failed else None,
+        last_error_ns=failed[1] if failed else None,
     )
 
 
@@ -232,6 +235,7 @@ def _add(session: Session, notification: Notification) -> None:
             created_ns=notification.created_ns,
             state=notification.state,
             attempts=notification.attempts,
+            tried_ns=notification.tried_ns,
             next_try_ns=notification.next_try_ns,
             ended_ns=notification.ended_ns,
             error=plain(notification.error),
@@ -249,6 +253,7 @@ def _notification(record: NotificationRecord) -> Notification:
         created_ns=record.created_ns,
         state=record.state,  # type: ignore[arg-type]
         attempts=record.attempts,
+        tried_ns=record.tried_ns,
         next_try_ns=record.next_try_ns,
         ended_ns=record.ended_ns,
         error=record.error,

@@ -61,6 +61,28 @@ def page_of_alerts(session: Session, project_id: str, query: AlertQuery) -> list
     return [alert_of(record) for record in session.scalars(ordered)]
 
 
+def fired_between(session: Session, project_id: str, from_s: int, to_s: int, limit: int) -> list[Alert]:
+    """Return alerts that were firing at some time in ``[from_s, to_s]``, those that fired last first.
+
+    Their evidence, by far the largest part of them, is not read.
+    """
+    columns = [getattr(AlertRecord, name) for name in (*_COPIED, "labels")]
+    asked = (
+        select(*columns)
+        .where(
+            AlertRecord.project_id == plain(project_id),
+            AlertRecord.fired_s <= to_s,
+            or_(AlertRecord.resolved_s.is_(None), AlertRecord.resolved_s > from_s),
+        )
+        .order_by(AlertRecord.fired_s.desc(), AlertRecord.id)
+        .limit(limit)
+    )
+    return [
+        Alert(**{name: getattr(row, name) for name in _COPIED}, labels=orjson.loads(row.labels))
+        for row in session.execute(asked)
+    ]
+
+
 def read_alert(session: Session, project_id: str, alert_id: str) -> tuple[Alert, list[Transition]]:
     """Return an alert with its transitions. Raises ``NotFound``."""
     record = session.get(AlertRecord, plain(alert_id))

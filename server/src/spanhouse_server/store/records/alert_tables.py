@@ -147,6 +147,7 @@ class NotificationRecord(Base):
     created_ns: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int]
+    tried_ns: Mapped[int | None] = mapped_column(BigInteger)
     next_try_ns: Mapped[int] = mapped_column(BigInteger)
     ended_ns: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str] = mapped_column(Text)

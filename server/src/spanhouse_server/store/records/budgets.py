@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, fields, replace
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from spanhouse_server.model.budgets import Budget, Crossing, GpuPrice, Slo
 from spanhouse_server.store.records.budget_tables import BudgetRecord, CrossingRecord, GpuPriceRecord, SloRecord
 from spanhouse_server.store.records.engine import plain
 from spanhouse_server.store.records.tables import KeyRecord
+from spanhouse_server.store.records.transactions import Transactions
 
 #: Each of them is read again and again, so their number is bounded.
 MAX_PER_PROJECT = 200
@@ -46,14 +46,8 @@ _RECORDS: dict[type, tuple[_Record, str]] = {
 _NUMBERS = frozenset({"limit_usd", "objective", "gpu_count", "usd_per_gpu_hour"})
 
 
-class BudgetMethods:
+class BudgetMethods(Transactions):
     """The methods of the records store about what this module holds; each call is one transaction."""
-
-    def _reading(self) -> AbstractContextManager[Session]:
-        raise NotImplementedError
-
-    def _writing(self) -> AbstractContextManager[Session]:
-        raise NotImplementedError
 
     def budgets(self, project_id: str | None = None) -> list[Budget]:
         """Return the budgets of a project, or of all projects, oldest first."""

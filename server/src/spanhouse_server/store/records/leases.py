@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.exc import IntegrityError
@@ -20,20 +19,15 @@ from spanhouse_server.errors import BadRequest, LeaseLost, NotFound
 from spanhouse_server.model.leases import OPEN_BACKFILLS, Backfill, LeaseState
 from spanhouse_server.store.records.engine import plain
 from spanhouse_server.store.records.lease_tables import BackfillRecord, LeaseRecord
+from spanhouse_server.store.records.transactions import Transactions
 
 #: Backfills that may wait at once, and those that are remembered.
 MAX_OPEN = 100
 MAX_KEPT = 1000
 
 
-class LeaseMethods:
+class LeaseMethods(Transactions):
     """The methods of the records store about what this module holds; each call is one transaction."""
-
-    def _reading(self) -> AbstractContextManager[Session]:
-        raise NotImplementedError
-
-    def _writing(self) -> AbstractContextManager[Session]:
-        raise NotImplementedError
 
     def leases(self) -> list[LeaseState]:
         """Return every lease by name."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, sessionmaker
 
 from spanhouse_server.clock import now_ns
 from spanhouse_server.errors import BadRequest, Conflict, NotFound
@@ -43,20 +40,8 @@ class SqlRecords(BudgetMethods, LeaseMethods):
     """The records store on SQLAlchemy. Thread-safe; every call is one transaction."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._readers = sessionmaker(engine, expire_on_commit=False)
-        self._writers = sessionmaker(engine.execution_options(writes=True), expire_on_commit=False)
+        super().__init__(engine)
         self.alerts = SqlAlerts(self._reading, self._writing)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Session]:
-        with translated(), self._readers.begin() as session:
-            yield session
-
-    @contextmanager
-    def _writing(self) -> Iterator[Session]:
-        with translated(), self._writers.begin() as session:
-            yield session
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision and make sure of the ``default`` project."""

@@ -25,6 +25,16 @@ _ALL: tuple[Kind, ...] = (
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
 
 
+def starts_slowly(rule_type: str) -> bool:
+    """Tell whether the first evaluation of a rule of this kind in a process is expected to take seconds."""
+    return bool(getattr(KINDS.get(rule_type), "starts_slowly", False))
+
+
+def told_once(rule_type: str) -> bool:
+    """Tell whether alerts of a kind are not repeated while they go on."""
+    return bool(getattr(KINDS.get(rule_type), "told_once", False))
+
+
 def bind_kinds(records: RecordsStore) -> None:
     """Tell the kinds that judge by other records where those are; whoever opens the stores does."""
     BUDGET.bind(records.budgets)

@@ -1,37 +1,39 @@
 """Rules that fire when a metric departs from its own seasonal baseline.
 
-What a series has taught is kept in memory between evaluations, so that each reads only what is new. The last
+What a series has taught is kept in memory between evaluations, so that each reads only what is new, and in the
+records store, so that a start does not read everything again (``anomaly.memory``). The last
 buckets are read again every time, since late spans may still change them; older changes are not noticed.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from spanhouse_server.derive.alerts.kinds.contract import Observation
 from spanhouse_server.derive.alerts.kinds.parameters import Parameters
 from spanhouse_server.derive.anomaly import Detector, Options, Verdict, scale_of
-from spanhouse_server.derive.anomaly.detector import Stream
+from spanhouse_server.derive.anomaly.memory import LearntStates, Memory, Watched, lesson_of, packed, unpacked
 from spanhouse_server.derive.anomaly.options import DAY_S, HOUR_S
-from spanhouse_server.derive.series import SeriesQuery, SeriesSource, empty_value, ratio_of
-from spanhouse_server.errors import BadRequest
+from spanhouse_server.derive.series import Series, SeriesQuery, SeriesSource, divided, empty_value, ratio_of
+from spanhouse_server.errors import BadRequest, Unavailable
 from spanhouse_server.model.alerts import Rule
 from spanhouse_server.query.figures import find_figure
 
 DIRECTIONS = ("both", "up", "down")
-#: Buckets of evidence: six hours of five minutes.
-EVIDENCE_POINTS = 72
 #: The last buckets, which late spans may still change: they are judged, but not learnt from yet.
 UNSETTLED_BUCKETS = 3
 #: Series that all rules together may keep in memory, about 0.2 MB each.
 MAX_SERIES = 1000
 #: Groups kept in memory, as a multiple of those that are read.
 MOST_GROUPS = 2
+#: What is learnt is kept for the next start this often: so much is read again at most.
+SAVE_EVERY_S = 3 * HOUR_S
 #: A value this near its bound (as a share of the way) does not end an alert.
 HOLDS = 0.6
 
@@ -44,41 +46,7 @@ class Watch:
     options: Options
     history_s: int
     groups: int
-
-
-@dataclass(slots=True)
-class _Watched:
-    """One group's series: what is learnt from the settled buckets, and the verdicts to show.
-
-    It begins with the first bucket that holds something: before that, 0 requests say that there was no such group.
-    """
-
-    labels: Mapping[str, str]
-    stream: Stream
-    counts: bool
-    heard_s: int = -1
-    recent: deque[Verdict] = field(default_factory=lambda: deque(maxlen=EVIDENCE_POINTS))
-
-    def copy(self) -> _Watched:
-        return _Watched(self.labels, self.stream.copy(), self.counts, self.heard_s, self.recent.copy())
-
-    def push(self, at_s: int, value: float | None, requests: float | None) -> None:
-        if value or (value is not None and not self.counts):
-            self.heard_s = at_s
-        if self.heard_s >= 0:
-            self.recent.append(self.stream.push(at_s, value, requests))
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What one rule has learnt: its groups up to ``next_s``, the first bucket that was not taken in yet."""
-
-    rule: Rule
-    next_s: int
-    groups: dict[tuple[str, ...], _Watched] = field(default_factory=dict)
-
-    def copy(self) -> _Memory:
-        return _Memory(self.rule, self.next_s, {key: each.copy() for key, each in self.groups.items()})
+    confirm: int
 
 
 class Anomaly:
@@ -94,10 +62,13 @@ class Anomaly:
 
     name = "anomaly"
     metric_use = "needed"
+    #: All of its history is read at first.
+    starts_slowly = True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._memories: WeakKeyDictionary[SeriesSource, OrderedDict[tuple[str, str], _Memory]] = WeakKeyDictionary()
+        self._memories: WeakKeyDictionary[SeriesSource, OrderedDict[str, Memory]] = WeakKeyDictionary()
+        self._saved_s: dict[str, int] = {}
 
     def check(self, params: Mapping[str, Any]) -> Watch:
         """Return the parameters; raise ``BadRequest``."""
@@ -115,12 +86,18 @@ class Anomaly:
         )
         history_s = given.whole("history_s", usual.memory_s, lowest=DAY_S, highest=usual.memory_s)
         groups = given.whole("groups", 20, lowest=1, highest=100)
+        confirm = given.whole("confirm", 1, lowest=1, highest=12)
         given.finish()
-        return Watch(direction, replace(options, memory_s=history_s), history_s, groups)  # type: ignore[arg-type]
+        return Watch(direction, replace(options, memory_s=history_s), history_s, groups, confirm)  # type: ignore[arg-type]
 
     def observe(self, rule: Rule, source: SeriesSource, at_s: int) -> list[Observation]:
         """Judge the last whole bucket of every group; raise ``BadRequest`` for buckets that do not fill an hour."""
         return next(self.observe_over(rule, source, at_s, at_s, 1))[1]
+
+    def probe(self, rule: Rule, source: SeriesSource, at_s: int) -> None:
+        """Read one bucket, so that a rule that cannot be read is told apart without weeks of history."""
+        end_s = _last_bucket_end(rule, at_s)
+        _read(rule, source, end_s - rule.window_s, end_s)
 
     def observe_over(
         self, rule: Rule, source: SeriesSource, from_s: int, to_s: int, step_s: int
@@ -135,33 +112,62 @@ class Anomaly:
             end_s = _last_bucket_end(rule, at_s)
             if seen is None or end_s > memory.next_s:
                 if memory.next_s <= settled_s < end_s:
-                    _advance(memory, buckets, settled_s)
-                    self._keep(source, memory.copy())
-                _advance(memory, buckets, end_s)
+                    _advance(rule, memory, buckets, settled_s)
+                    self._keep(rule, source, memory.copy())
+                _advance(rule, memory, buckets, end_s)
                 seen = [_observation(rule, each) for each in memory.groups.values() if each.recent]
             yield at_s, seen
 
-    def _recalled(self, rule: Rule, source: SeriesSource, end_s: int) -> _Memory:
+    def _recalled(self, rule: Rule, source: SeriesSource, end_s: int) -> Memory:
         """Return what the rule has learnt up to some buckets before ``end_s``, or nothing learnt yet."""
         watch: Watch = rule.params
         first_s = max(end_s - watch.history_s, 0) // rule.window_s * rule.window_s
-        with self._lock:
-            kept = self._memories.get(source)
-            memory = kept.get((rule.project_id, rule.id)) if kept else None
         settled_s = end_s - UNSETTLED_BUCKETS * rule.window_s
-        if memory is None or memory.rule != rule or not first_s < memory.next_s <= settled_s:
-            return _Memory(rule, first_s)
-        return memory.copy()
+        name, lesson = _name(rule), _lesson(rule)
+        with self._lock:
+            memory = self._memories.get(source, {}).get(name)
+        if memory is not None and memory.lesson == lesson and first_s < memory.next_s <= settled_s:
+            return memory.copy()
+        states = _states(source)
+        if states is not None and memory is None and (text := states.load(name)):
+            kept = unpacked(text, lesson, _options(rule), rule.window_s)
+            if kept is not None and first_s < kept.next_s <= settled_s:
+                return kept
+        return Memory(lesson, first_s)
 
-    def _keep(self, source: SeriesSource, memory: _Memory) -> None:
-        """Keep what a rule has learnt; over the bound, what was used longest ago is forgotten and read again."""
-        key = (memory.rule.project_id, memory.rule.id)
+    def _keep(self, rule: Rule, source: SeriesSource, memory: Memory) -> None:
+        """Keep what a rule has learnt; over the bound, what was used longest ago is forgotten here and read again."""
+        name = _name(rule)
         with self._lock:
             kept = self._memories.setdefault(source, OrderedDict())
-            kept[key] = memory
-            kept.move_to_end(key)
+            kept[name] = memory
+            kept.move_to_end(name)
             while sum(len(each.groups) for each in kept.values()) > MAX_SERIES and len(kept) > 1:
                 kept.popitem(last=False)
+        states = _states(source)
+        key = f"{name} {memory.lesson}"
+        if states is not None and not 0 <= memory.next_s - self._saved_s.get(key, -SAVE_EVERY_S) < SAVE_EVERY_S:
+            with suppress(Unavailable):
+                states.save(name, packed(memory), memory.next_s)
+                self._saved_s[key] = memory.next_s
+
+
+def _name(rule: Rule) -> str:
+    return f"{rule.project_id}.{rule.id}"
+
+
+def _lesson(rule: Rule) -> str:
+    watch: Watch = rule.params
+    return lesson_of(rule.metric, rule.group_by, rule.q, rule.window_s, watch.options, watch.history_s, watch.groups)
+
+
+def _options(rule: Rule) -> Options:
+    watch: Watch = rule.params
+    return replace(watch.options, scale=scale_of(rule.metric))
+
+
+def _states(source: SeriesSource) -> LearntStates | None:
+    return getattr(source, "learnt", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +210,16 @@ def _last_bucket_end(rule: Rule, at_s: int) -> int:
 def _read(rule: Rule, source: SeriesSource, from_s: int, to_s: int) -> _Buckets:
     watch: Watch = rule.params
     query = SeriesQuery(rule.metric, rule.group_by, rule.q, rule.window_s, watch.groups)
-    found = source.read(rule.project_id, query, from_s, to_s)
-    samples: dict[tuple[str, ...], Sequence[float | None]] = {}
-    if name := samples_of(rule.metric):
-        for series in source.read(rule.project_id, replace(query, metric=name), from_s, to_s):
-            samples[_key(rule, series.labels)] = [value for _, value in series.points]
+    name, parts = samples_of(rule.metric), ratio_of(rule.metric)
+    counted: Sequence[Series] = ()
+    if name:
+        counted = source.read(rule.project_id, replace(query, metric=name), from_s, to_s)
+    if parts and name == parts[1]:
+        # What is divided by is read once.
+        found = divided(source.read(rule.project_id, replace(query, metric=parts[0]), from_s, to_s), counted)
+    else:
+        found = source.read(rule.project_id, query, from_s, to_s)
+    samples = {_key(rule, series.labels): [value for _, value in series.points] for series in counted}
     count = (to_s - from_s) // rule.window_s
     groups = {
         _key(rule, series.labels): (
@@ -225,9 +236,8 @@ def _key(rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(labels.get(name, "") for name in rule.group_by)
 
 
-def _advance(memory: _Memory, buckets: _Buckets, end_s: int) -> None:
+def _advance(rule: Rule, memory: Memory, buckets: _Buckets, end_s: int) -> None:
     """Take in the buckets up to ``end_s``; a known group that was not read had nothing to measure."""
-    rule = memory.rule
     first = (memory.next_s - buckets.first_s) // buckets.width_s
     last = min((end_s - buckets.first_s) // buckets.width_s, buckets.count)
     if last <= first:
@@ -235,8 +245,8 @@ def _advance(memory: _Memory, buckets: _Buckets, end_s: int) -> None:
     watch: Watch = rule.params
     for key, (labels, _, _) in buckets.groups.items():
         if key not in memory.groups:
-            detector = Detector(replace(watch.options, scale=scale_of(rule.metric)), rule.window_s)
-            memory.groups[key] = _Watched(labels, detector.stream(), buckets.empty is not None)
+            detector = Detector(_options(rule), rule.window_s)
+            memory.groups[key] = Watched(labels, detector.stream(), buckets.empty is not None)
     for key, watched in memory.groups.items():
         read = buckets.groups.get(key)
         for index in range(first, last):
@@ -245,20 +255,24 @@ def _advance(memory: _Memory, buckets: _Buckets, end_s: int) -> None:
             watched.push(buckets.first_s + index * buckets.width_s, value, requests)
     memory.next_s = buckets.first_s + last * buckets.width_s
     # Which groups are the largest changes all the time: those silent for longest make room.
-    for key in sorted(memory.groups, key=lambda each: memory.groups[each].heard_s)[: -MOST_GROUPS * watch.groups]:
-        del memory.groups[key]
+    if len(memory.groups) > MOST_GROUPS * watch.groups:
+        for key in sorted(memory.groups, key=lambda each: memory.groups[each].heard_s)[: -MOST_GROUPS * watch.groups]:
+            del memory.groups[key]
 
 
-def _observation(rule: Rule, watched: _Watched) -> Observation:
+def _observation(rule: Rule, watched: Watched) -> Observation:
     watch: Watch = rule.params
     verdict = watched.recent[-1]
     if verdict.kind == "learning":
         return Observation(watched.labels, "unknown", verdict.value, {"reason": "still learning what is normal"})
     if verdict.kind == "no_data":
         return Observation(watched.labels, "unknown", verdict.value, {"reason": "too little to judge"})
+    normal = verdict.at_s, verdict.expected, verdict.low, verdict.high
     score = {"both": abs(verdict.score), "up": verdict.score, "down": -verdict.score}[watch.direction]
     if not verdict.anomalous or score <= 0:
-        return Observation(watched.labels, "ok", verdict.value, holds=score >= HOLDS)
+        return Observation(watched.labels, "ok", verdict.value, holds=score >= HOLDS, normal=normal)
+    if verdict.kind != "creep" and not _confirmed(watched.recent, watch.confirm):
+        return Observation(watched.labels, "ok", verdict.value, holds=True, normal=normal)
     evidence = {
         "points": [[each.at_s, each.value] for each in watched.recent],
         "baseline": [[each.at_s, each.expected, each.low, each.high] for each in watched.recent],
@@ -266,7 +280,13 @@ def _observation(rule: Rule, watched: _Watched) -> Observation:
         "anomaly": verdict.kind,
         "score": round(verdict.score, 3),
     }
-    return Observation(watched.labels, "breach", verdict.value, evidence)
+    return Observation(watched.labels, "breach", verdict.value, evidence, normal=normal)
+
+
+def _confirmed(recent: Sequence[Verdict], times: int) -> bool:
+    """Tell whether the last verdicts that could be made, this many, were all anomalous to one side."""
+    last = [each for each in recent if each.kind not in ("no_data", "learning")][-times:]
+    return len(last) == times and all(each.anomalous and (each.score > 0) == (last[-1].score > 0) for each in last)
 
 
 def _reason(metric: str, verdict: Verdict) -> str:

@@ -13,6 +13,7 @@ from math import gcd
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from spanhouse_server.derive.alerts.kinds.chosen import chosen, names_in
 from spanhouse_server.derive.alerts.kinds.contract import Observation, State
 from spanhouse_server.derive.alerts.kinds.parameters import Parameters
 from spanhouse_server.derive.budgets.forecast import HOURS_OF_WEEK, SEASONAL_HOURS, Forecast, forecast
@@ -61,6 +62,8 @@ class BudgetKind:
 
     name = "budget"
     metric_use = "optional"
+    #: What is spent stays spent: a reminder every few hours until the month ends says nothing.
+    told_once = True
 
     def __init__(self, budgets_of: BudgetsOf | None = None) -> None:
         self._budgets_of = budgets_of
@@ -73,7 +76,7 @@ class BudgetKind:
     def check(self, params: Mapping[str, Any]) -> BudgetParams:
         """Return the parameters; raise ``BadRequest``."""
         given = Parameters(params)
-        names = tuple(name.strip() for name in given.text("budgets").split(",") if name.strip())
+        names = names_in(given.text("budgets"))
         use_forecast = given.choice("forecast", "on", ("on", "off")) == "on"
         given.finish()
         return BudgetParams(names, use_forecast)
@@ -91,7 +94,7 @@ class BudgetKind:
         self, rule: Rule, source: SeriesSource, from_s: int, to_s: int, step_s: int
     ) -> Iterator[tuple[int, list[Observation]]]:
         """Judge at every step from one read of each budget."""
-        chosen = self._chosen(rule)
+        budgets = self._chosen(rule)
         fine_s = gcd(from_s, step_s, 900)
         fine_s = fine_s if fine_s % _FINE_S == 0 else _FINE_S
         runs: dict[str, _Run] = {}
@@ -105,21 +108,14 @@ class BudgetKind:
             whole_s = at_s // _FINE_S * _FINE_S
             yield (
                 at_s,
-                [each for budget in chosen for each in _observed(rule, budget, partial(run_of, budget), whole_s)],
+                [each for budget in budgets for each in _observed(rule, budget, partial(run_of, budget), whole_s)],
             )
 
     def _chosen(self, rule: Rule) -> list[Budget]:
         if self._budgets_of is None:
             raise BadRequest("rules of type budget need the server's budgets", "run them on a server")
         params: BudgetParams = rule.params
-        enabled = [budget for budget in self._budgets_of(rule.project_id) if budget.enabled]
-        if not params.budgets:
-            return enabled
-        chosen = [budget for budget in enabled if budget.id in params.budgets or budget.name in params.budgets]
-        known = {budget.id for budget in chosen} | {budget.name for budget in chosen}
-        if missing := [name for name in params.budgets if name not in known]:
-            raise BadRequest(f"there is no enabled budget {missing[0][:60]!r}", "GET /api/v1/budgets lists them")
-        return chosen
+        return chosen(self._budgets_of(rule.project_id), params.budgets, "budget", "/api/v1/budgets")
 
 
 @dataclass(slots=True)

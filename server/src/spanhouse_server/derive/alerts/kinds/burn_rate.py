@@ -9,6 +9,7 @@ from functools import partial
 from math import gcd
 from typing import Any
 
+from spanhouse_server.derive.alerts.kinds.chosen import chosen, names_in
 from spanhouse_server.derive.alerts.kinds.contract import Observation, State
 from spanhouse_server.derive.alerts.kinds.parameters import Parameters
 from spanhouse_server.derive.series import SeriesSource
@@ -52,7 +53,7 @@ class BurnRateKind:
     def check(self, params: Mapping[str, Any]) -> BurnParams:
         """Return the parameters; raise ``BadRequest``."""
         given = Parameters(params)
-        names = tuple(name.strip() for name in given.text("slos").split(",") if name.strip())
+        names = names_in(given.text("slos"))
         objective = given.number("objective", None)
         like = Slo("", "", "", Decimal(0))
         own = replace(
@@ -88,7 +89,7 @@ class BurnRateKind:
         self, rule: Rule, source: SeriesSource, from_s: int, to_s: int, step_s: int
     ) -> Iterator[tuple[int, list[Observation]]]:
         """Judge at every step from one read of each level."""
-        chosen = self._chosen(rule)
+        slos = self._chosen(rule)
         # The ends of the windows lie on multiples of the finest grain: steps that do too need no finer pieces.
         fine_s = gcd(from_s, step_s, 300)
         fine_s = fine_s if fine_s % FINE_S == 0 else FINE_S
@@ -100,7 +101,7 @@ class BurnRateKind:
             return held[slo.id]
 
         for at_s in range(from_s, to_s + 1, step_s):
-            yield at_s, [each for slo in chosen for each in _observed(slo, partial(held_of, slo), at_s)]
+            yield at_s, [each for slo in slos for each in _observed(slo, partial(held_of, slo), at_s)]
 
     def _chosen(self, rule: Rule) -> list[Slo]:
         params: BurnParams = rule.params
@@ -108,14 +109,7 @@ class BurnRateKind:
             return [replace(params.own, id=rule.id, project_id=rule.project_id, name=rule.name, q=rule.q)]
         if self._slos_of is None:
             raise BadRequest("rules of type burn_rate need the server's service levels", "give params.objective")
-        enabled = [slo for slo in self._slos_of(rule.project_id) if slo.enabled]
-        if not params.slos:
-            return enabled
-        chosen = [slo for slo in enabled if slo.id in params.slos or slo.name in params.slos]
-        known = {slo.id for slo in chosen} | {slo.name for slo in chosen}
-        if missing := [name for name in params.slos if name not in known]:
-            raise BadRequest(f"there is no enabled service level {missing[0][:60]!r}", "GET /api/v1/slos lists them")
-        return chosen
+        return chosen(self._slos_of(rule.project_id), params.slos, "service level", "/api/v1/slos")
 
 
 BURN_RATE = BurnRateKind()

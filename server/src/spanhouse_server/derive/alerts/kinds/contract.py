@@ -19,7 +19,8 @@ class Observation:
 
     ``labels`` are the group's. ``evidence`` is JSON: ``points`` ([[unix s, value]]), ``threshold`` or ``baseline``
     ([[unix s, expected, low, high]]), ``reason`` (a sentence). ``holds`` marks an ``ok`` that is not well enough to
-    end an alert: one that fires goes on (hysteresis).
+    end an alert: one that fires goes on (hysteresis). ``normal`` is what is normal there, for kinds that know: unix s
+    of the measurement, expected, low, high.
     """
 
     labels: Mapping[str, str]
@@ -27,13 +28,16 @@ class Observation:
     value: float | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     holds: bool = False
+    normal: tuple[int, float | None, float | None, float | None] | None = None
 
 
 class Kind(Protocol):
     """A type of rule. ``name`` is the rule's ``type``.
 
     A kind may say in ``metric_use`` what the rule's metric is to it: ``needed``, ``any`` (also one that does not exist
-    yet) or ``optional``, which holds where it does not say.
+    yet) or ``optional``, which holds where it does not say. With ``told_once = True`` its alerts are told when they
+    fire, grow worse and end, and are never repeated in between; with ``starts_slowly = True`` a rule's first evaluation
+    is left until others are done.
     """
 
     name: str

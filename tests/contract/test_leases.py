@@ -1,11 +1,9 @@
-"""Leases and backfills in the records store, and one process's hold on them."""
+"""Leases and backfills in the records store, on SQLite and on a real Postgres, and one process's hold on them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,9 @@ from spanhouse_server.derive.holder import Holder
 from spanhouse_server.errors import BadRequest, LeaseLost, NotFound
 from spanhouse_server.store.contract import RecordsStore
 from spanhouse_server.store.records import leases as lease_records
-from spanhouse_server.store.records import open_records
+from tests.contract.test_records import records, url
+
+__all__ = ["records", "url"]
 
 TTL_S = 30.0
 
@@ -26,14 +26,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.s
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[RecordsStore]:
-    opened = open_records(f"sqlite:///{tmp_path}/records.db")
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

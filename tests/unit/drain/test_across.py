@@ -1,0 +1,296 @@
+"""One call in two traces, through the drain into a real store: in any order, any batches, and over crashes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spanhouse_server.drain.across import MAX_SPANS
+from spanhouse_server.drain.recent_calls import MAX_SHARING, Call, RecentCalls
+from spanhouse_server.drain.settle import settle_traces
+from spanhouse_server.drain.transform import transform
+from spanhouse_server.drain.workshop import Workshop
+from spanhouse_server.errors import StoreUnavailable
+from spanhouse_server.normalise.settle_across import MAX_REPORTS
+from spanhouse_server.ops.health import Health
+from spanhouse_server.ops.metrics import Metrics
+from spanhouse_server.pipeline import Pipeline
+from spanhouse_server.spool import SqliteSpool
+from spanhouse_server.spool.contract import SpoolEntry
+from spanhouse_server.store.contract import ColumnarStore
+from tests import otlp
+from tests.stored import NS, T0, columnar, hex_id
+
+NUMBERS = iter(range(1, 1_000_000))
+MODEL = "gpt-4o-2024-08-06"
+#: What each trace says of its call in the end, whoever came first.
+SETTLED = {"run": "model_call", "sdk": "other_trace: run", "gateway": "other_trace: run", "bystander": "model_call"}
+
+
+class Watched:
+    """A store that counts the searches for shared ids, and that a crash may cut off before an insert."""
+
+    def __init__(self, store: ColumnarStore, exclusive: bool = True) -> None:
+        self._store = store
+        self.exclusive = exclusive
+        self.searches = 0
+        self.inserts_left = 1_000_000
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def insert(self, *given: Any) -> None:
+        if not self.inserts_left:
+            raise StoreUnavailable("crash")
+        self.inserts_left -= 1
+        self._store.insert(*given)
+
+    def select(self, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
+        self.searches += "response_id IN" in sql
+        return self._store.select(sql, parameters)
+
+
+class House:
+    """A project of its own, into which batches are drained."""
+
+    def __init__(self, store: ColumnarStore, spool: SqliteSpool, exclusive: bool = True) -> None:
+        self.project = f"p{next(NUMBERS)}"
+        self.store = Watched(store, exclusive)
+        self._spool = spool
+        self.start()
+
+    def start(self) -> None:
+        """Begin without memory of what was before."""
+        self._pipeline = Pipeline(self._spool, self.store, Workshop(0), dict, Metrics(), Health())
+
+    def remember(self) -> None:
+        """Hold all that came before for known: from now on memory alone answers."""
+        self._pipeline._recent = RecentCalls(self.store, clock_ns=lambda: 0)
+
+    def drain(self, entries: Sequence[SpoolEntry]) -> None:
+        """Store one batch."""
+        self._pipeline._insert(transform(entries, {}, self._pipeline._stamps.next_ns()))
+
+    def entry(
+        self, trace: str, name: str, parent: str = "", scope: str = "", start_s: float = 1, **more: Any
+    ) -> SpoolEntry:
+        """Return a request with one span, by readable names; ``tokens`` makes it a model call."""
+        attributes = {"gen_ai.operation.name": "invoke_agent"}
+        if tokens := more.get("tokens"):
+            attributes = {
+                "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.response.model": MODEL,
+                "gen_ai.response.id": more.get("id", "chatcmpl-1"), "gen_ai.usage.input_tokens": tokens,
+                "gen_ai.usage.output_tokens": 1,
+            }  # fmt: skip
+        body = otlp.request(
+            otlp.span(
+                hex_id(trace), hex_id(trace + name, 16), hex_id(trace + parent, 16) if parent else "", name,
+                T0 + round(start_s * NS), round(more.get("duration_s", 1) * NS), attributes=attributes,
+            ),
+            scope=scope or trace,
+        )  # fmt: skip
+        number = next(NUMBERS)
+        return SpoolEntry(number, self.project, "traces", T0 + number, body)
+
+    def scene(self) -> list[SpoolEntry]:
+        """Return a run whose call an SDK and a gateway report in traces of their own, and another call."""
+        return [
+            self.entry("run", "agent", start_s=0, duration_s=9),
+            self.entry("run", "step", "agent", start_s=0.5, duration_s=5),
+            self.entry("run", "call", "step", tokens=7),
+            self.entry("sdk", "call", tokens=7, start_s=1.1, duration_s=0.8),
+            self.entry("gateway", "call", tokens=7, start_s=1.2, duration_s=0.5),
+            self.entry("bystander", "call", tokens=7, id="chatcmpl-2"),
+        ]
+
+    def reasons(self) -> dict[str, str]:
+        """Return by trace why its call counts or does not; the traces' totals must agree."""
+        found = self.store.select(
+            "SELECT trace_id, name, counted, counted_reason, input_tokens FROM span_index FINAL"
+            " WHERE project_id = {project:String} AND response_id != ''",
+            {"project": self.project},
+        )
+        totals = self.store.select(
+            "SELECT trace_id, input_tokens, llm_count FROM traces FINAL WHERE project_id = {project:String}",
+            {"project": self.project},
+        )
+        ids = {each["trace_id"] for each in found}
+        names = {hex_id(name): name for name in (*SETTLED, *(f"t{number}" for number in range(200)))}
+        shown = {row["trace_id"]: (row["input_tokens"], row["llm_count"]) for row in totals if row["trace_id"] in ids}
+        assert shown == {row["trace_id"]: (row["input_tokens"], 1) if row["counted"] else (None, 0) for row in found}
+        said = {}
+        for row in found:
+            reason, _, winner = row["counted_reason"].partition(": ")
+            said[names[row["trace_id"]]] = f"{reason}: {names[winner.partition('/')[0]]}" if winner else reason
+        return said
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnarStore]:
+    with columnar(tmp_path_factory.mktemp("columnar")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def spool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteSpool]:
+    folder: Path = tmp_path_factory.mktemp("spool")
+    opened = SqliteSpool(folder / "spool.db", max_bytes=1 << 20, max_age_s=60, min_free_bytes=0, fsync="off")
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_any_order_and_any_batches_end_alike(store: ColumnarStore, spool: SqliteSpool, exclusive: bool) -> None:
+    @settings(max_examples=6, deadline=None, database=None)
+    @given(seed=st.integers(0, 10**6), cuts=st.sets(st.integers(1, 5), max_size=4), restarts=st.booleans())
+    def check(seed: int, cuts: set[int], restarts: bool) -> None:
+        house = House(store, spool, exclusive)
+        entries = house.scene()
+        random.Random(seed).shuffle(entries)
+        edges = [0, *sorted(cuts), len(entries)]
+        for begin, end in zip(edges, edges[1:], strict=False):
+            house.drain(entries[begin:end])
+            if restarts:
+                house.start()
+        assert house.reasons() == SETTLED
+        # What comes again changes nothing.
+        house.drain(entries[:2])
+        assert house.reasons() == SETTLED
+
+    check()
+
+
+@pytest.mark.parametrize("first", ["run", "sdk"])
+def test_a_crash_anywhere_ends_alike(store: ColumnarStore, spool: SqliteSpool, first: str) -> None:
+    crashes = 0
+    while True:
+        house = House(store, spool)
+        scene = house.scene()
+        batches = [scene[:3], scene[3:]] if first == "run" else [scene[3:], scene[:3]]
+        house.drain(batches[0])
+        house.store.inserts_left = crashes
+        try:
+            house.drain(batches[1])
+            break
+        except StoreUnavailable:
+            crashes += 1
+        house.store.inserts_left = 1_000_000
+        house.start()
+        house.drain(batches[1])
+        assert house.reasons() == SETTLED
+    assert house.reasons() == SETTLED
+    # Spans, then span_index and traces; where the run comes last those of the others too.
+    assert crashes >= (5 if first == "sdk" else 3)
+
+
+def test_settling_again_without_memory_keeps_the_verdicts(store: ColumnarStore, spool: SqliteSpool) -> None:
+    """As a remake does, trace by trace."""
+    house = House(store, spool)
+    house.drain(house.scene())
+    for name in SETTLED:
+        settle_traces(house.store, [(house.project, hex_id(name))], house._pipeline._stamps.next_ns())
+        assert house.reasons() == SETTLED
+
+
+def test_memory_alone_finds_a_double_and_searches_only_then(store: ColumnarStore, spool: SqliteSpool) -> None:
+    house = House(store, spool)
+    house.remember()
+    scene = house.scene()
+    house.drain(scene[:3])
+    house.drain([house.entry("t1", "call", tokens=3, id="other")])
+    house.drain(scene[5:])
+    assert house.store.searches == 0
+    house.drain(scene[3:5])
+    assert house.store.searches > 0
+    said = house.reasons()
+    assert {name: said[name] for name in SETTLED} == SETTLED
+
+
+def test_a_late_wrapper_takes_the_call_over_and_its_double_counts_again(
+    store: ColumnarStore, spool: SqliteSpool
+) -> None:
+    """The double gave way to a call of a run; now that call turns out to be a wrapper's, of other tokens."""
+    house = House(store, spool)
+    house.drain([house.entry("run", "agent", start_s=0, duration_s=9), house.entry("run", "call", "agent", tokens=7)])
+    house.drain([house.entry("sdk", "call", tokens=7)])
+    assert house.reasons()["sdk"] == "other_trace: run"
+    house.drain([house.entry("run", "inner", "call", tokens=6, id="chatcmpl-3", start_s=1.1, duration_s=0.5)])
+    rows = house.store.select(
+        "SELECT scope, counted_reason FROM (SELECT call_scope AS scope, counted_reason, name FROM span_index FINAL"
+        " WHERE project_id = {project:String} AND response_id = 'chatcmpl-1')",
+        {"project": house.project},
+    )
+    assert {row["scope"]: row["counted_reason"] for row in rows} == {"run": "wraps_call", "sdk": "model_call"}
+
+
+def test_a_constant_id_swallows_no_workload(store: ColumnarStore, spool: SqliteSpool) -> None:
+    """Workers of two services against a fake provider, all at the same time: most of what they report counts."""
+    house = House(store, spool)
+    calls = [house.entry(f"t{number}", "call", scope="ab"[number % 2], tokens=7) for number in range(MAX_REPORTS + 4)]
+    for begin in range(0, len(calls), 6):
+        house.drain(calls[begin : begin + 6])
+    assert set(house.reasons().values()) == {"model_call"}
+
+
+def test_an_id_of_very_many_spans_says_nothing(store: ColumnarStore, spool: SqliteSpool) -> None:
+    house = House(store, spool)
+    times = {"start_s": 1, "duration_s": 0.1}
+    house.drain([house.entry(f"t{n}", "call", scope="a", tokens=7, start_s=n / 5) for n in range(MAX_SPANS)])
+    house.start()
+    house.drain([house.entry("sdk", "call", tokens=7, **times)])
+    assert house.reasons()["sdk"] == "model_call"
+    assert len(house.reasons()) == MAX_SPANS + 1
+
+
+def test_projects_do_not_see_each_other(store: ColumnarStore, spool: SqliteSpool) -> None:
+    mine, theirs = House(store, spool), House(store, spool)
+    mine.drain(mine.scene()[:3])
+    theirs.drain(theirs.scene()[3:4])
+    assert theirs.reasons() == {"sdk": "model_call"}
+    assert mine.reasons() == {"run": "model_call"}
+
+
+def test_what_is_forgotten_is_searched_for(store: ColumnarStore, spool: SqliteSpool) -> None:
+    house = House(store, spool)
+    moments = iter([0])
+    later_ns = T0 + 1000 * NS
+    house._pipeline._recent = RecentCalls(house.store, kept_ids=2, clock_ns=lambda: next(moments, later_ns))
+    house.drain(house.scene()[:3])
+    for begin in (0, 3):
+        house.drain([house.entry(f"t{begin + n}", "call", tokens=3, id=f"id-{begin + n}") for n in range(3)])
+    house.drain([house.entry("t6", "call", tokens=3, id="id-6", start_s=2000)])
+    assert house.store.searches == 0, "what began after all that was forgotten cannot overlap it"
+    house.drain(house.scene()[3:4])
+    assert house.reasons()["sdk"] == "other_trace: run"
+
+
+def test_only_a_lone_call_makes_another_trace_doubtful(store: ColumnarStore) -> None:
+    recent = RecentCalls(store, clock_ns=lambda: 0)
+
+    def doubtful(trace: str, response_id: str, lone: bool = True) -> bool:
+        return ("p", trace) in recent.doubtful({("p", trace): [Call(response_id, T0, lone)]})
+
+    assert not doubtful("a", "1")
+    assert not doubtful("a", "1")
+    assert doubtful("b", "1")
+    assert doubtful("c", "1", lone=False)
+    assert not doubtful("d", "2", lone=False)
+    assert not doubtful("e", "2", lone=False), "of two calls of runs none gives way"
+    assert doubtful("f", "2")
+    assert ("p", "g") not in recent.doubtful({("p", "g"): [Call("3", T0, True)], ("q", "g"): [Call("3", T0, True)]})
+    both = {("p", "h"): [Call("4", T0, True)], ("p", "i"): [Call("4", T0, False)]}
+    assert recent.doubtful(both) == set(both)
+
+
+def test_an_id_of_very_many_traces_is_no_longer_looked_at(store: ColumnarStore) -> None:
+    recent = RecentCalls(store, clock_ns=lambda: 0)
+    for number in range(MAX_SHARING + 1):
+        found = recent.doubtful({("p", f"t{number}"): [Call("always", T0, True)]})
+        assert bool(found) == (number > 0)
+    assert not recent.doubtful({("p", "one more"): [Call("always", T0, True)]})
