@@ -1,4 +1,4 @@
-"""The table of docs/anomalies.md: ``python -m tests.simulator.report [--seeds 101-110]``."""
+"""The table of docs/anomalies.md: ``python -m tests.simulator.report [--seeds 301-310]``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.simulator.world import START_S, WEEK_M, World, make_world
 
 #: Weeks without incidents that the thresholds are tuned on; everything is judged from their end.
 TUNING_WEEKS = 2
-SEEDS = "101-110"
+SEEDS = "301-310"
 
 
 @dataclass
@@ -107,7 +107,7 @@ def seeds_of(text: str) -> list[int]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", default=SEEDS, help="none of them was used for tuning (1 to 6 were)")
+    parser.add_argument("--seeds", default=SEEDS, help="none of them was used for tuning (1 to 14, 101 and 102 were)")
     parser.add_argument("--only-rules", action="store_true", help="leave the thresholds out")
     given = parser.parse_args(arguments)
     ways: dict[str, Way] = {}

@@ -47,6 +47,9 @@ BATCH_ENTRIES = 2000
 BATCH_BYTES = 16 * 1024 * 1024
 #: Batches being transformed while one is being stored; the second keeps the process busy meanwhile.
 BATCHES_AHEAD = 2
+#: A batch that waited longer for the one before it gets a new settle stamp: workers find by their stamps what came
+#: since they looked, and look back five minutes (``derive.passes.OVERLAP_NS``).
+STAMP_S = 60.0
 #: How often in a row the process may die of the same entries before they are held to be the cause.
 DEATHS_FORGIVEN = 2
 #: A batch that is not full waits this long for more: few large inserts cost far less than many small.
@@ -140,21 +143,24 @@ class Pipeline:
 
     def _drain(self) -> None:
         """Drain until nothing waits; the batches after the one being stored are transformed meanwhile."""
-        ahead: deque[tuple[list[SpoolEntry], Future[Transformed]]] = deque()
+        ahead: deque[tuple[float, list[SpoolEntry], Future[Transformed]]] = deque()
         last = 0
         try:
             while not self._stopping.is_set():
                 while len(ahead) < BATCHES_AHEAD and (entries := self._claim(last, patient=not ahead)):
                     last = entries[-1].sequence
-                    ahead.append((entries, self._submit(entries)))
+                    ahead.append((time.monotonic(), entries, self._submit(entries)))
                 if not ahead:
                     return
-                entries, pending = ahead.popleft()
+                stamped_s, entries, pending = ahead.popleft()
+                if time.monotonic() - stamped_s > STAMP_S:
+                    self._workshop.discard(pending)
+                    pending = self._submit(entries)
                 self._store_batch(entries, self._mended(entries, pending))
                 self._health.report("drain", True)
         finally:
             # The store refused, or the server stops: what was prepared will be prepared again.
-            for _, pending in ahead:
+            for _, _, pending in ahead:
                 self._workshop.discard(pending)
 
     def _submit(self, entries: Sequence[SpoolEntry]) -> Future[Transformed]:

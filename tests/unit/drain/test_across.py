@@ -256,6 +256,15 @@ def test_projects_do_not_see_each_other(store: ColumnarStore, spool: SqliteSpool
     assert mine.reasons() == {"run": "model_call"}
 
 
+def test_another_projects_report_takes_no_part_in_a_verdict(store: ColumnarStore, spool: SqliteSpool) -> None:
+    mine, theirs = House(store, spool), House(store, spool)
+    mine.drain(mine.scene()[3:4])
+    theirs.drain(theirs.scene())
+    mine.drain(mine.scene()[4:5])
+    assert mine.reasons() == {"sdk": "other_trace: gateway", "gateway": "model_call"}
+    assert theirs.reasons() == SETTLED
+
+
 def test_what_is_forgotten_is_searched_for(store: ColumnarStore, spool: SqliteSpool) -> None:
     house = House(store, spool)
     moments = iter([0])

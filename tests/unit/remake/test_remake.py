@@ -181,6 +181,16 @@ def test_only_the_project_and_the_time_asked_for(store, kept, project):
     assert costs(store, project + "-other") == [Decimal("0.0075")]
 
 
+def test_a_project_with_the_same_ids_is_not_read(store, kept, project):
+    more = {"gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 7}
+    for name, each in ((project + "-a", more), (project, {}), (project + "-b", more)):
+        put(store, name, call(1, **each), call(2, **each))
+    put(store, project + "-a", call(1, span=9))
+    done = go(store, kept, project, "reprice", book=own(project, "2"))
+    assert (done.spans, done.changed) == (2, 2)
+    assert costs(store, project) == [Decimal("0.003"), Decimal("0.003")]
+
+
 def test_a_large_trace_is_read_page_by_page(store, kept, project, monkeypatch):
     monkeypatch.setattr(run, "PAGE_SPANS", 3)
     put(store, project, *(call(1, number, start_s=number) for number in range(1, 9)), category="other")
