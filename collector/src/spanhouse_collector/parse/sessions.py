@@ -9,22 +9,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from spanhouse_collector.parse.client_session import client_session
 from spanhouse_collector.parse.content import as_dict, name_of
 from spanhouse_collector.parse.contract import CallStart, Reading
 from spanhouse_collector.parse.jsontext import loads
 
-#: Most specific first: Claude Code, OpenCode, Codex (two spellings), then what proxies agreed on.
-SESSION_HEADERS = (
-    "x-claude-code-session-id",
-    "x-opencode-session",
-    "session_id",
-    "session-id",
-    "x-session-id",
-    "x-session-affinity",
-    "conversation_id",
-)
 _CLAUDE_CODE = re.compile(r"user_([0-9a-zA-Z-]+)_account_([0-9a-zA-Z-]*)_session_([0-9a-zA-Z-]+)\Z")
-_ID = re.compile(r"[\w.:@/+=-]{1,256}\Z")
 
 
 class ClaudeCodeUser(NamedTuple):
@@ -53,18 +43,10 @@ def identify(start: CallStart, reading: Reading) -> None:
     packed = claude_code_user(reading.user_id) if reading.user_id else None
     if packed is not None:
         reading.user_id = packed.user_id
-    session_id = start.context.session_id or header_session(start)
+    session_id = start.context.session_id or client_session(
+        {name.lower(): value for name, value in start.request_headers}
+    )
     if not session_id and packed is not None:
         session_id = packed.session_id
     reading.session_id = session_id
     reading.user_id = start.context.user_id or reading.user_id
-
-
-def header_session(start: CallStart) -> str:
-    """Return the session that a client's header names; malformed values count as none."""
-    headers = {name.lower(): value for name, value in start.request_headers}
-    for name in SESSION_HEADERS:
-        value = headers.get(name, "").strip()
-        if value and _ID.match(value):
-            return value
-    return ""

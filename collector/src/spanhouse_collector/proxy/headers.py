@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from spanhouse_collector.parse.client_session import client_session
 from spanhouse_collector.parse.contract import CallContext
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -42,8 +43,6 @@ _SECRET_NAMES = re.compile(
 _HARMLESS_NAMES = re.compile(r"tokens|ratelimit|www-authenticate|max[-_]token", re.IGNORECASE)
 REDACTED = "[redacted]"
 
-#: Sessions that clients name by themselves, the most specific first.
-SESSION_HEADERS = ("x-claude-code-session-id", "session_id", "session-id", "x-opencode-session", "x-session-id")
 MAX_VALUE_CHARACTERS = 1024
 MAX_PROPERTIES = 64
 
@@ -196,8 +195,7 @@ def call_context(own: Mapping[str, str], headers: Iterable[tuple[str, str]]) -> 
 
     ``own`` is ``RequestHead.own``. A header that asks for less to be kept counts when it is malformed.
     """
-    sent = dict(headers)
-    session_id = own.get("session-id") or next((sent[name] for name in SESSION_HEADERS if sent.get(name)), "")
+    session_id = own.get("session-id") or client_session(dict(headers))
     properties = {
         name.removeprefix("property-"): value[:MAX_VALUE_CHARACTERS]
         for name, value in own.items()
