@@ -5,33 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import logging
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 import uvloop
-from fastapi import FastAPI
-from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from spanhouse_server import __version__
 from spanhouse_server.config import Settings
 from spanhouse_server.derive.alerts.channels.contract import NoOutward, Outward
 from spanhouse_server.errors import ConfigError
-from spanhouse_server.export import probes, prometheus
 from spanhouse_server.house import ADDRESS_FILE, House
 from spanhouse_server.ops.logs import setup_logging
-from spanhouse_server.ops.requests import CountRequests
-from spanhouse_server.receive import PATHS, Receiver, http_routes, start_grpc
-from spanhouse_server.show.api import router
-from spanhouse_server.show.context import ShowContext
-from spanhouse_server.show.faults import install_faults
-from spanhouse_server.show.security import BrowserGuard
-from spanhouse_server.show.static import install_static
+from spanhouse_server.receive import Receiver, start_grpc
 
 #: Open requests get this long to finish after a stop signal.
 GRACE_S = 5
@@ -51,54 +42,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("spanhouse")
 
 
-class Entrance:
-    """Sends telemetry past the framework of the API: every span comes this way, and each layer costs it.
-
-    ``paths`` are the beginnings of the paths that ``telemetry`` serves: OTLP's and those of other vendors.
-    """
-
-    def __init__(self, telemetry: ASGIApp, paths: tuple[str, ...], rest: ASGIApp) -> None:
-        self._telemetry = telemetry
-        self._paths = paths
-        self._rest = rest
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
-        is_telemetry = scope["type"] == "http" and scope["path"].startswith(self._paths)
-        await (self._telemetry if is_telemetry else self._rest)(scope, receive, send)
-
-
-def create_app(house: House, receiver: Receiver) -> ASGIApp:
-    """Return the HTTP application over an open house."""
-    app = FastAPI(title="Spanhouse", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
-    context = ShowContext(
-        store=house.store,
-        records=house.records,
-        access=house.access,
-        settings=house.settings,
-        spool=house.spool,
-        live=house.live,
-        prices=house.prices,
-        remakes=house.remakes,
-        runner=house.runner,
-        budgets=house.budgets,
-        outward=house.outward,
-    )
-    install_faults(app)
-    app.router.routes.extend(probes.routes(house.health))
-    app.router.routes.extend(prometheus.routes(house.metrics))
-    app.include_router(router(context))
-    install_static(app)  # last: it answers what nobody else did
-    entrance = Entrance(Starlette(routes=http_routes(receiver)), PATHS, app)
-    return CountRequests(BrowserGuard(entrance, house.settings, PATHS), house.metrics)
-
-
 def serve(settings: Settings) -> None:
     """Run the server until it is told to stop (SIGINT or SIGTERM)."""
     setup_logging(settings.log_level)
     listener = _listen(settings.host, settings.http_port)
     house = House(settings, outward_of(settings))
-    house.open()
+    with ThreadPoolExecutor(1) as beside:
+        opening = beside.submit(house.open)
+        # The framework and the API take about as long to import as the stores to open.
+        importlib.import_module("spanhouse_server.entrance")
+        opening.result()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(house, listener))
@@ -123,6 +76,8 @@ class _Server(uvicorn.Server):
 async def _serve(house: House, listener: socket.socket) -> None:
     settings = house.settings
     receiver = Receiver(house.spool, house.access, settings, house.metrics)
+    from spanhouse_server.entrance import create_app
+
     app = create_app(house, receiver)
     proxy = _proxy(settings, receiver, house)
     listening: dict[str, Any] = {"ws": "none"}

@@ -16,7 +16,7 @@ from spanhouse_server.config import MIB, Settings
 from spanhouse_server.derive.budgets.guard import BudgetGuard
 from spanhouse_server.derive.runner import Runner
 from spanhouse_server.remake import Remakes
-from spanhouse_server.show.api import router
+from spanhouse_server.show.api import PREFIX, router
 from spanhouse_server.show.context import ShowContext
 from spanhouse_server.show.faults import install_faults
 from spanhouse_server.show.static import install_static
@@ -60,7 +60,7 @@ class House:
         )
         self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         install_faults(self.app)
-        self.app.include_router(router(self.context))
+        self.app.include_router(router(self.context), prefix=PREFIX)
         install_static(self.app, folder / "web")
         self.client = TestClient(self.app, base_url="http://127.0.0.1:4318", raise_server_exceptions=False)
 

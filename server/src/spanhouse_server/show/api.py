@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 
 from spanhouse_server.show.context import ShowContext
 from spanhouse_server.show.replies import JsonReply
@@ -46,16 +46,17 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def router(context: ShowContext) -> APIRouter:
-    """Return the routes of the API, bound to ``context``.
+    """Return the routes of the API below ``PREFIX``, bound to ``context``.
 
-    ``faults.install_faults`` gives the app the error shape that these routes rely on.
+    Include it with ``prefix=PREFIX``: FastAPI then works its routes out at the first request, not at once
+    (``prepare``). ``faults.install_faults`` gives the app the error shape that these routes rely on.
     """
 
     async def bind(request: Request) -> None:
         request.scope["spanhouse.show"] = context
         check_browser(request, context.settings)
 
-    api = APIRouter(prefix=PREFIX, dependencies=[Depends(bind)], responses=_ERRORS, max_body_size=MAX_BODY_BYTES)
+    api = APIRouter(dependencies=[Depends(bind)], responses=_ERRORS, max_body_size=MAX_BODY_BYTES)
     for part in (traces, spans, people, figures, scores, live, ingest, admin, login, prices, remake, backfills):
         api.include_router(part.router)
     # The last one has a path that would take in those of the others.
@@ -69,3 +70,10 @@ def router(context: ShowContext) -> APIRouter:
         return JsonReply(document())
 
     return api
+
+
+def prepare(app: FastAPI) -> None:
+    """Work out the routes, which the first request would wait for."""
+    scope = {"type": "http", "method": "GET", "path": f"{PREFIX}/", "headers": []}
+    for route in app.routes:
+        route.matches(scope)

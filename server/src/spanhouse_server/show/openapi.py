@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from spanhouse_server import __version__
-from spanhouse_server.show.api import router
+from spanhouse_server.show.api import PREFIX, router
 from spanhouse_server.show.context import ShowContext
 
 _ABOUT = """Query API of Spanhouse. Every call works in one project: the key's own, or `project`.
@@ -22,7 +22,7 @@ def document() -> dict[str, Any]:
     """Return the OpenAPI document that the web page's types are generated from."""
     # No handler runs, so nothing of the context is needed.
     app = FastAPI()
-    app.include_router(router(cast("ShowContext", None)))
+    app.include_router(router(cast("ShowContext", None)), prefix=PREFIX)
     found = get_openapi(title="Spanhouse", version=__version__, description=_ABOUT, routes=app.routes)
     for operations in found["paths"].values():
         for operation in operations.values():
