@@ -16,7 +16,7 @@ HOMES = {
     "chdb": ("store/columnar",),
     "sqlalchemy": ("store/records",),
     "alembic": ("store/records",),
-    "fastapi": ("receive", "show", "app.py"),
+    "fastapi": ("receive", "show", "entrance.py"),
     "grpc": ("receive",),
     "genai_prices": ("price",),
 }
