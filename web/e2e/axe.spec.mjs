@@ -27,6 +27,21 @@ const FIGURES = [
   ["channels", "/alerts?tab=channels", ".channels, .figure-empty"],
 ];
 
+/** What is loading is dimmed on purpose, and one part of a page may begin to load when another has: nothing for half a second. */
+async function settled(page) {
+  for (let look = 0; look < 6; look++) {
+    if ((await page.locator(".dimmed, [aria-busy=true]").count()) > 0) return false;
+    await page.waitForTimeout(100);
+  }
+  return true;
+}
+
+/** Returns what axe finds serious or critical. */
+async function violations(page) {
+  const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  return result.violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+}
+
 await run(
   async (open) => {
     const found = [];
@@ -39,12 +54,15 @@ await run(
           await page.goto(base + path);
           await page.locator(narrow && name === "failed trace" ? ".wf-row" : ready).first().waitFor();
           if (name === "help") await page.keyboard.press("?");
-          // What is loading is dimmed on purpose.
-          await until("loaded", () => page.locator(".dimmed, [aria-busy=true]").count(), 0);
+          await until("loaded for good", () => settled(page), true);
           await page.evaluate(axe.source);
-          const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-          for (const violation of result.violations) {
-            if (violation.impact !== "serious" && violation.impact !== "critical") continue;
+          let serious = await violations(page);
+          if (serious.length > 0) {
+            // A part that began to load while it was looked at is dimmed for that moment; a fault stays.
+            await until("loaded for good", () => settled(page), true);
+            serious = await violations(page);
+          }
+          for (const violation of serious) {
             found.push(`${name}, ${colorScheme}, ${viewport.width}: ${violation.id}: ${violation.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary?.split("\n")[1] ?? ""}`).join(" | ")}`);
           }
           const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
