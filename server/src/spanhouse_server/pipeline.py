@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from spanhouse_server.clock import MonotonicStamps
+from spanhouse_server.drain.counting import Counting
 from spanhouse_server.drain.feedback import place_feedback
 from spanhouse_server.drain.join import join_logs
 from spanhouse_server.drain.known import KnownTraces
@@ -100,6 +101,7 @@ class Pipeline:
         self._pace = Pace(owed)
         self._known = KnownTraces(store, owed)
         self._recent = RecentCalls(store)
+        self._counting = Counting(spool)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spanhouse-drain", daemon=True)
 
@@ -215,19 +217,21 @@ class Pipeline:
             owed=inserted.owed,
             paid=inserted.settled,
         )
+        self._counting.acknowledged()
         self._published(list({*result.traces, *((project, trace) for project, trace, _ in result.pieces)}))
 
     def _insert(self, result: Transformed) -> Inserted:
         """Insert a batch and settle its traces, but for large ones that were settled a moment ago."""
         seen = self._known.may_be_stored(result.traces)
         before = self._store.stored_versions(seen) if seen else {}
+        repeated = self._counting.repeated(result.arrivals_of(before), before) if before else 0
         self._known.add(result.traces)
         for table, block in result.blocks.items():
             if block:
                 self._store.insert(table, block, bare.COLUMNS.get(table, ()))
         place_feedback(self._store, result.unplaced)
         book = self._prices()
-        assembled = assemble_spans(self._store, result.pieces, book)
+        assembled = assemble_spans(self._store, result.pieces, self._counting.repeated, book)
         self._known.add(assembled.traces)
         joined = join_logs(self._store, result.touched_spans(), book)
         known = {(project, trace) for project, trace, _ in before}
@@ -238,7 +242,8 @@ class Pipeline:
         as_they_are = [trace for key, trace in result.traces.items() if key in owed and _all_new(key, trace, before)]
         self._insert_prepared([trace for key, trace in result.traces.items() if key not in unsettled], as_they_are)
         settled = self._settle((unsettled - owed) | self._pace.due())
-        return Inserted(*_count_new(result.traces, before), assembled.new_spans, owed, settled)
+        new_spans = sum(len(trace.versions) for trace in result.traces.values()) - repeated
+        return Inserted(new_spans, repeated, assembled.new_spans, owed, settled)
 
     def _settle(self, traces: set[TraceKey]) -> set[TraceKey]:
         if traces:
@@ -266,17 +271,3 @@ class Pipeline:
 def _all_new(key: TraceKey, trace: PreparedTrace, before: Mapping[SpanKey, int]) -> bool:
     """Tell whether none of the trace's spans in this batch was stored before: none can have moved in time."""
     return not any((*key, span) in before for span in trace.versions)
-
-
-def _count_new(traces: Mapping[TraceKey, PreparedTrace], before: Mapping[SpanKey, int]) -> tuple[int, int]:
-    """Return new and repeated spans.
-
-    A stored span of the very same arrival is this batch, repeated after a crash before it was
-    counted: it is new. Any other stored span was counted, or will be when its own entry repeats.
-    """
-    total = repeated = 0
-    for (project_id, trace_id), trace in traces.items():
-        total += len(trace.versions)
-        known = ((before.get((project_id, trace_id, span), v), v) for span, v in trace.versions.items())
-        repeated += sum(stored != arrived for stored, arrived in known)
-    return total - repeated, repeated

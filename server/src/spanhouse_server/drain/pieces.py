@@ -6,7 +6,7 @@ is the root that stands for its trace. Repeating is harmless: the same pieces gi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from spanhouse_server import price
@@ -32,20 +32,32 @@ class Assembled(NamedTuple):
 _Pieces = dict[tuple[str, str], list[tuple[Mapping[str, Any], RawLog]]]
 
 
-def assemble_spans(store: ColumnarStore, touched: Iterable[SpanKey], book: PriceBook = NO_PRICES) -> Assembled:
-    """Store these spans and their traces' roots as their pieces tell."""
+#: How many of these spans, with the versions a batch brings, were stored before it (``counting.Counting.repeated``).
+Repeated = Callable[[Mapping[SpanKey, Collection[int]], Mapping[SpanKey, int]], int]
+
+
+def assemble_spans(
+    store: ColumnarStore, touched: Mapping[SpanKey, int], repeated: Repeated, book: PriceBook = NO_PRICES
+) -> Assembled:
+    """Store these spans and their traces' roots as their pieces tell.
+
+    ``touched`` has the version of the first piece of each span that came now.
+    """
     by_project: dict[str, set[tuple[str, str]]] = {}
-    for project_id, trace_id, span_id in touched:
+    first: dict[TraceKey, int] = {}
+    for (project_id, trace_id, span_id), version in touched.items():
         by_project.setdefault(project_id, set()).add((trace_id, span_id))
+        first[project_id, trace_id] = min(version, first.get((project_id, trace_id), version))
     changed: set[TraceKey] = set()
     new_spans = 0
     for project_id, spans in by_project.items():
         roots = {(trace_id, root_hex(trace_id)) for trace_id, _ in spans}
         for part in _chunks(sorted(spans - roots)):
-            made = _assemble(store, project_id, part, {}, book)
+            made = _assemble(store, project_id, part, {}, first, repeated, book)
             changed, new_spans = changed | made.traces, new_spans + made.new_spans
         for part in _chunks(sorted(roots)):
-            made = _assemble(store, project_id, part, _latest(store, project_id, part), book)
+            latest = _latest(store, project_id, part)
+            made = _assemble(store, project_id, part, latest, first, repeated, book)
             changed, new_spans = changed | made.traces, new_spans + made.new_spans
     return Assembled(changed, new_spans)
 
@@ -59,6 +71,8 @@ def _assemble(
     project_id: str,
     spans: list[tuple[str, str]],
     latest: Mapping[str, tuple[int, int]],
+    first: Mapping[TraceKey, int],
+    repeated: Repeated,
     book: PriceBook,
 ) -> Assembled:
     made = []
@@ -76,13 +90,16 @@ def _assemble(
     if not made:
         return Assembled(set(), 0)
     before = _versions(store, project_id, list(versions))
+    # A try of this batch before a crash may have known fewer pieces, and then made an older version.
+    arrived = {
+        (project_id, *span): range(first[project_id, span[0]], version + 1) for span, version in versions.items()
+    }
+    again = repeated(arrived, before)
     store.insert("spans", rows.lines(made))
-    # As for spans that came whole: one of this very version is this batch again, after a crash before it was counted.
-    new_spans = sum(before.get(span, version) == version for span, version in versions.items())
-    return Assembled({(project_id, trace_id) for trace_id, _ in versions}, new_spans)
+    return Assembled({(project_id, trace_id) for trace_id, _ in versions}, len(versions) - again)
 
 
-def _versions(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
+def _versions(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]]) -> dict[SpanKey, int]:
     """Return the versions of those of these spans that are stored."""
     found = store.select(
         """
@@ -93,7 +110,7 @@ def _versions(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]
         """,
         {"project": project_id, "traces": sorted({trace_id for trace_id, _ in spans}), "spans": spans},
     )
-    return {(row["trace_id"], row["span_id"]): row["newest"] for row in found}
+    return {(project_id, row["trace_id"], row["span_id"]): row["newest"] for row in found}
 
 
 def _pieces(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]]) -> _Pieces:

@@ -6,7 +6,7 @@ one interpreter. In: spool entries. Out: blocks ready to insert, and what settli
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spanhouse_server import price
@@ -53,8 +53,9 @@ class Transformed:
 
     ``blocks`` maps a table to newline-separated JSON rows, bare ones where ``store.bare`` names the
     table, as are index rows. ``repeated_spans`` counts spans that
-    the batch itself held more than once. ``genai_log_spans`` are spans that may get
-    content from log records in this batch, ``pieces`` spans that are to be made of log records, and
+    the batch itself held more than once, ``folded`` their versions that gave way. ``genai_log_spans`` are spans that may get
+    content from log records in this batch, ``pieces`` spans that are to be made of log records with the
+    version of the first of them, and
     ``unplaced`` rows of scores with the response they judge, whose span is yet to be found.
     ``handed`` holds the blocks on their way between processes (``workshop``).
     """
@@ -62,10 +63,19 @@ class Transformed:
     blocks: dict[str, bytes] = field(default_factory=dict)
     traces: dict[TraceKey, PreparedTrace] = field(default_factory=dict)
     repeated_spans: int = 0
+    folded: dict[SpanKey, list[int]] = field(default_factory=dict)
     genai_log_spans: set[SpanKey] = field(default_factory=set)
-    pieces: set[SpanKey] = field(default_factory=set)
+    pieces: dict[SpanKey, int] = field(default_factory=dict)
     unplaced: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     handed: handover.Blocks | None = None
+
+    def arrivals_of(self, spans: Iterable[SpanKey]) -> dict[SpanKey, list[int]]:
+        """Return every version that the batch brings of those of these spans that are in it."""
+        return {
+            span: [version, *self.folded.get(span, ())]
+            for span in spans
+            if (trace := self.traces.get(span[:2])) and (version := trace.versions.get(span[2]))
+        }
 
     def touched_spans(self) -> Iterator[SpanKey]:
         """Yield every span of which the batch holds the span itself or a log record with its content."""
@@ -104,6 +114,7 @@ def transform(
             earlier = spans.get(key)
             if earlier is not None:
                 result.repeated_spans += 1
+                result.folded.setdefault(key, []).append(min(version, earlier[1].version))
                 if earlier[1].version > version:
                     continue
             span = priced_span(raw, own=own)
@@ -157,7 +168,7 @@ def _log_rows(
         if genai:
             result.genai_log_spans.add((entry.project_id, log.trace_id, log.span_id))
         elif is_span_piece(log):
-            result.pieces.add((entry.project_id, log.trace_id, log.span_id))
+            result.pieces.setdefault((entry.project_id, log.trace_id, log.span_id), entry.received_ns)
         score_rows += _score_rows(entry, days, log_feedback(log), result)
         made.append(rows.log_row(entry.project_id, entry.received_ns, days, log, genai))
     return made

@@ -9,6 +9,9 @@ from typing import Protocol
 Owed = tuple[str, str]
 """(project_id, trace_id) of a trace whose settling was put off"""
 
+Repeat = tuple[str, str, str]
+"""(project_id, trace_id, span_id) of a span that a batch brings again"""
+
 SIGNALS = ("traces", "logs", "metrics")
 
 
@@ -103,6 +106,12 @@ class Spool(Protocol):
         and stored now.
         ``owed`` are traces that are yet to be settled, ``paid`` those that no longer are.
         """
+
+    def note_repeats(self, repeats: Collection[Repeat]) -> None:
+        """Make durable that the batch to be stored next brings these spans again; the next ``ack`` forgets it."""
+
+    def repeats(self) -> list[Repeat]:
+        """Return the spans noted for the batch that is not yet acknowledged."""
 
     def owed(self) -> list[Owed]:
         """Return the traces that are stored and yet to be settled."""

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spanhouse_server.clock import now_ns
-from spanhouse_server.spool.contract import Owed, SetAside
+from spanhouse_server.spool.contract import Owed, Repeat, SetAside
 from spanhouse_server.spool.ledger import Delta, Ledger
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -44,6 +44,12 @@ CREATE TABLE IF NOT EXISTS owed (
     project_id TEXT NOT NULL,
     trace_id TEXT NOT NULL,
     PRIMARY KEY (project_id, trace_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS repeats (
+    project_id TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    span_id TEXT NOT NULL,
+    PRIMARY KEY (project_id, trace_id, span_id)
 ) WITHOUT ROWID;
 """
 _LAST_RECEIVED = "last_received_ns"
@@ -196,6 +202,18 @@ class SpoolDatabase:
     def owed(self) -> list[Owed]:
         """Return the traces that are yet to be settled."""
         return [(project, trace) for project, trace in self._connection.execute("SELECT * FROM owed")]
+
+    def note_repeats(self, repeats: Collection[Repeat]) -> None:
+        """Note spans that the batch to be stored next brings again."""
+        self._connection.executemany("INSERT OR IGNORE INTO repeats VALUES (?, ?, ?)", repeats)
+
+    def repeats(self) -> list[Repeat]:
+        """Return the spans noted."""
+        return [(project, trace, span) for project, trace, span in self._connection.execute("SELECT * FROM repeats")]
+
+    def forget_repeats(self) -> None:
+        """Forget the spans noted: their batch is stored and counted."""
+        self._connection.execute("DELETE FROM repeats")
 
     def set_aside(self, delta: Delta, sequence: int, reason: str) -> None:
         """Move a waiting entry out of the queue, keeping its body."""

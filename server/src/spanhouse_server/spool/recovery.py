@@ -105,7 +105,7 @@ def _copy_rows(source: sqlite3.Connection, database: SpoolDatabase) -> tuple[int
     saved, lost, last_sequence = 0, False, 0
     decompressor = zstandard.ZstdDecompressor()
     with database.transaction() as delta:
-        for table in ("counters", "marks", "owed"):
+        for table in ("counters", "marks", "owed", "repeats"):
             with suppress(sqlite3.Error):
                 database.restore(table, source.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608 own names
         with suppress(sqlite3.Error):

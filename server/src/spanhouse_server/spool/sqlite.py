@@ -12,7 +12,7 @@ import zstandard
 
 from spanhouse_server.clock import NS_PER_S, now_ns
 from spanhouse_server.errors import DiskFull, SpoolFull, Unavailable
-from spanhouse_server.spool.contract import SIGNALS, Owed, SetAside, SpoolEntry, SpoolStats
+from spanhouse_server.spool.contract import SIGNALS, Owed, Repeat, SetAside, SpoolEntry, SpoolStats
 from spanhouse_server.spool.database import Row, SpoolDatabase
 from spanhouse_server.spool.free_space import FreeSpace
 from spanhouse_server.spool.ledger import Delta, counts_of_stored
@@ -126,9 +126,21 @@ class SqliteSpool:
         def forget(database: SpoolDatabase, delta: Delta) -> None:
             database.delete(delta, done)
             database.owe(owed, paid)
+            if done:
+                database.forget_repeats()
             delta.counters.update(counts)
 
         self._writer.call(forget)
+
+    def note_repeats(self, repeats: Collection[Repeat]) -> None:
+        """Make durable that the batch to be stored next brings these spans again; the next ``ack`` forgets it."""
+        noted = list(repeats)
+        self._writer.call(lambda database, _: database.note_repeats(noted))
+
+    def repeats(self) -> list[Repeat]:
+        """Return the spans noted for the batch that is not yet acknowledged."""
+        noted: list[Repeat] = self._writer.call(lambda database, _: database.repeats(), writes=False)
+        return noted
 
     def owed(self) -> list[Owed]:
         """Return the traces that are stored and yet to be settled."""
