@@ -86,7 +86,8 @@ def show(settings: Settings, project: str, endpoint: str, say: Say) -> bool:
         rules = book.rules()
     for rule in rules:
         active = rule["alerts"]
-        more = f"\t{rule['error'] or rule['reason']}" if rule["error"] or rule["reason"] else ""
+        why = rule["error"] or (rule["reason"] if rule["state"] == "unknown" else "")
+        more = f"\t{why}" if why else ""
         say(f"{rule['state']}\t{rule['name']}\t{rule['type']} {rule['metric']}\t{active['firing']} firing{more}")
     say(f"{len(rules)} rules")
     return True
@@ -183,7 +184,7 @@ class _Work:
 def _refuse(faults: Sequence[str], say: Say) -> bool:
     for fault in faults:
         say(fault)
-    say(f"{len(faults)} faults; nothing was changed")
+    say(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}; nothing was changed")
     return False
 
 

@@ -54,8 +54,9 @@ def refusal(budget: UsedBudget, method: str, path: str, query: str) -> BudgetUse
         else f"It begins anew at {datetime.fromtimestamp(budget.until_s, UTC):%Y-%m-%d %H:%M} UTC."
     )
     whose = f" for {budget.value[:100]!r}" if budget.value else ""
+    places = max(2, 1 - budget.limit_usd.adjusted())  # two digits of a limit below a dollar, too
     message = (
-        f"The budget {budget.name!r}{whose} is used up: {budget.used_usd.quantize(Decimal('0.01'))} of"
+        f"The budget {budget.name!r}{whose} is used up: {budget.used_usd:.{places}f} of"
         f" {budget.limit_usd:f} USD are spent. {renewal}"
     )
     hint = "raise the budget in Spanhouse, or turn its enforcement off"

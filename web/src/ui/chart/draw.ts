@@ -107,9 +107,10 @@ function lineSeries(data: ChartData, colour: (one: Colour) => string): { series:
     const { whole, partial } = splitPartial(line.values, data.partialFrom);
     const alone = lonely(line.values);
     const look = { stroke: colour(line.colour), width: 1.75, spanGaps: false };
+    const dots = (indexes: number[]): uPlot.Series.Points => ({ show: false, size: 5, fill: look.stroke, filter: () => indexes });
     series.push(
-      { ...look, points: { show: false, size: 5, fill: look.stroke, filter: () => alone } },
-      { ...look, dash: [3, 3], points: { show: false } },
+      { ...look, points: dots(alone.filter((index) => index < data.partialFrom)) },
+      { ...look, dash: [3, 3], points: dots(alone.filter((index) => index >= data.partialFrom)) },
     );
     values.push(whole, partial);
   }

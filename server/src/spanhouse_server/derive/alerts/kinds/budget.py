@@ -7,7 +7,7 @@ period and threshold, so each is told once per period; when the period ends the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import gcd
 from typing import Any
@@ -27,8 +27,8 @@ from spanhouse_server.model.budgets import Budget
 #: Gives the budgets of a project.
 BudgetsOf = Callable[[str], Sequence[Budget]]
 
-#: What was forecast, by budget: in which hour (unix time / 3600), for which version of it, by value.
-Forecasts = dict[str, tuple[int, int, dict[str, Forecast | None]]]
+#: What was forecast, by budget: in which hour (unix time / 3600), for which version and period of it, by value.
+Forecasts = dict[str, tuple[tuple[int, int, str], dict[str, Forecast | None]]]
 
 #: Values of a budget's ``per`` that are watched, the largest; a back-test holds months of each in memory.
 MAX_GROUPS = 500
@@ -133,15 +133,21 @@ class _Run:
         last_s = max(at_s // wide_s * wide_s, first_s)
         found: dict[str, list[Point]] = {}
         for begin_s, end_s, width_s in (
-            (start_s, first_s, self.fine_s),
             (first_s, last_s, wide_s),
+            (start_s, first_s, self.fine_s),
             (last_s, at_s, self.fine_s),
         ):
             if begin_s < end_s:
-                for line in self.source.read(budget.project_id, _query(budget, width_s), begin_s, end_s):
+                query = _query(budget, width_s)
+                if budget.per:
+                    # Who spent much before need not be among the largest spenders of the last minutes.
+                    query = replace(query, known=[(value,) for value in found])
+                for line in self.source.read(budget.project_id, query, begin_s, end_s):
                     value = line.labels.get(budget.per, "")
                     if value or not budget.per:
                         found.setdefault(value, []).extend(line.points)
+        for points in found.values():
+            points.sort(key=lambda point: point[0])
         if not found and not budget.per:
             found[""] = []
         return found
@@ -150,7 +156,9 @@ class _Run:
         """Return where the period leads as seen at the last whole hour."""
         hour = at_s // _HOUR_S
         kept = self.forecasts.get(budget.id)
-        if kept is None or kept[:2] != (hour, budget.updated_ns):
+        # Periods of zones half an hour off begin within an hour.
+        of = (hour, budget.updated_ns, period.key)
+        if kept is None or kept[0] != of:
             first = max(hour - HISTORY_WEEKS * HOURS_OF_WEEK, 0)
             begun = -(-period.start_s // _HOUR_S)
             by_value = {}
@@ -159,8 +167,8 @@ class _Run:
                 used = sum(history[max(begun - first, 0) :]) if begun < hour else 0.0
                 left = period.end_s / _HOUR_S - hour
                 by_value[line.labels.get(budget.per, "")] = forecast(history, first, used, left)
-            kept = self.forecasts[budget.id] = (hour, budget.updated_ns, by_value)
-        return kept[2].get(value)
+            kept = self.forecasts[budget.id] = (of, by_value)
+        return kept[1].get(value)
 
 
 BUDGET = BudgetKind()
@@ -209,7 +217,8 @@ def _threshold(budget: Budget, threshold: int, labels: Mapping[str, str], line: 
     state: State = "ok"
     if used >= bound * (1 - _ROUNDING):
         state = "breach" if threshold >= 100 else "warning"
-    reason = f"{used:.2f} of {limit:.2f} USD are spent, {used / limit:.0%} of the budget {budget.name}"
+    places = max(2, 1 - budget.limit_usd.adjusted())  # two digits of a limit below a dollar, too
+    reason = f"{used:.{places}f} of {limit:.{places}f} USD are spent, {used / limit:.0%} of the budget {budget.name}"
     evidence = {"reason": reason, "points": _sums(line), "threshold": bound, "budget_id": budget.id}
     return Observation({**labels, "threshold": str(threshold)}, state, used, evidence)
 
