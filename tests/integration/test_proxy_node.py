@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.fakes.provider import FakeProvider
 from tests.server import Server, running
+from tests.unit.collector.proxy.wire import ProxyProcess
 
 CLIENTS = Path(__file__).parent / "node/clients.mjs"
 WEB = Path(__file__).resolve().parents[2] / "web"
@@ -55,9 +56,22 @@ def test_the_npm_clients_see_what_they_would_see_directly(tmp_path: Path) -> Non
         flags = ("--proxy-upstream", f"openai={base}", "--proxy-upstream", f"anthropic={base}")
         direct = use_clients(provider.openai_url, base, "direct")
         with running(tmp_path, *flags) as server:
-            through = use_clients(f"{server.url}/proxy/openai/v1", f"{server.url}/proxy/anthropic", "through")
-            spans = recorded(server, "through")
-    assert through == direct
+            alone = ProxyProcess(
+                tmp_path / "alone", server.url, "--upstream", f"openai={base}", "--upstream", f"anthropic={base}"
+            )
+            try:
+                for door, url in (
+                    ("mounted", f"{server.url}/proxy"),
+                    ("alone", f"http://127.0.0.1:{alone.start().port}"),
+                ):
+                    assert use_clients(f"{url}/openai/v1", f"{url}/anthropic", door) == direct, door
+                    check(direct, recorded(server, door))
+            finally:
+                alone.stop()
+
+
+def check(direct: dict[str, Any], spans: dict[str, list[dict[str, Any]]]) -> None:
+    """Check what the clients gave, and what was recorded of it."""
     failed = {name: gave[0] for name, gave in direct.items() if isinstance(gave[0], str)}
     assert failed.keys() == {
         *("error 400", "error 401", "error 429", "error 500", "timeout", "broken", "message error", "message timeout")

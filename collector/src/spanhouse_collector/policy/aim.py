@@ -35,6 +35,11 @@ def names_stored_key(call: Call) -> bool:
     return PREFIX_BYTES in call.query or any(PREFIX_BYTES in value for _, value in call.headers)
 
 
+def carries_stored_key(target: FallbackTarget) -> bool:
+    """Tell whether a target's own headers have a virtual key."""
+    return any(PREFIX in value for _, value in target.headers)
+
+
 def key_id(call: Call) -> str:
     """Return what stands for the credential of a call: ours if it carries one, else the provider's, hashed."""
     return credential_id(call.own, call.headers, call.query)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from spanhouse_collector.errors import Refused, UpstreamUnreachable
 from spanhouse_collector.parse.contract import CallEnd
-from spanhouse_collector.policy.aim import BASE_TARGET, Request, key_id, names_stored_key
+from spanhouse_collector.policy.aim import BASE_TARGET, Request, carries_stored_key, key_id, names_stored_key
 from spanhouse_collector.policy.cache import CacheKey, Recorder, cache_key
 from spanhouse_collector.policy.errors import PolicyFailed
 from spanhouse_collector.policy.fallback import FallbackTarget
@@ -27,7 +27,7 @@ from spanhouse_collector.policy.headers import PolicyAsk
 from spanhouse_collector.policy.limits import Caller, Limit, Standing, Ticket
 from spanhouse_collector.policy.retry import Retrier
 from spanhouse_collector.proxy.control import header_text
-from spanhouse_collector.proxy.headers import RawHeaders, find, is_signed
+from spanhouse_collector.proxy.headers import RawHeaders, is_signed
 from spanhouse_collector.proxy.hook import Answer, Attempt, Call
 from spanhouse_collector.proxy.upstreams import Upstream
 
@@ -68,6 +68,7 @@ class Applied:
         self._context = engine.context(call)
         # Of what the caller sent: later the headers carry the real key of a stored one.
         self._key_id = key_id(call)
+        self._stored_key = names_stored_key(call) or any(map(carries_stored_key, ask.fallbacks))
         self._request: Request | None = None
         self._retrier = Retrier(ask.retry)
         self._targets = ask.fallbacks or (BASE_TARGET,)
@@ -91,7 +92,7 @@ class Applied:
 
         A fault of ours lets the call go on without policies, unless a limit or a stored key is at stake.
         """
-        guards = bool(self._limits) or self._budgeted or names_stored_key(call)
+        guards = bool(self._limits) or self._budgeted or self._stored_key
         try:
             return await self._before(call)
         except Refused:
@@ -105,6 +106,8 @@ class Applied:
 
     async def _before(self, call: Call) -> Answer | None:
         self._request = Request.of(call)
+        if self._stored_key:
+            await self._engine.keys.refresh()
         if self._pool is not None and self._targets[0].url is None:
             self._take_member(self._pool)
         # Before the cache, so that a stored key that was revoked gets no answer from there either.
@@ -117,7 +120,7 @@ class Applied:
             self._release(unused=True)
             return cached
         # What only asks (lists of models and the like) is not billed.
-        if self._budgeted and (call.method == b"POST" or find(call.headers, b"upgrade")):
+        if self._budgeted and (call.method == b"POST" or call.upgrades):
             self._engine.check_budgets(call, self._context, self._key_id)
         if self._limits:
             caller = Caller(call.project, self._context.user_id, self._context.properties, self._key_id)
@@ -193,11 +196,24 @@ class Applied:
         cost = self._engine.prices.cost_usd(self._served_by, summary) if self._ticket.needs_price else None
         self._ticket.charge(sum(known) if known else None, cost, more=summary.get("more") is True)
 
+    def must_end(self, call: Call) -> Refused | None:
+        """Return why an open connection has to end now: a limit in tokens or money, or a budget, is used up."""
+        if self._ticket is not None and (refused := self._ticket.used_up()) is not None:
+            return refused
+        if self._budgeted:
+            try:
+                self._engine.check_budgets(call, self._context, self._key_id)
+            except Refused as refused:
+                return refused
+        return None
+
     # Where it goes --------------------------------------------------------------------------------
 
     def _aim(self, call: Call, request: Request) -> bool:
         other = self._upstreams[self._index]
-        if not request.aim(call, self._targets[self._index], other or self._member or self._base, self._engine.vault):
+        if not request.aim(
+            call, self._targets[self._index], other or self._member or self._base, self._engine.keys.vault
+        ):
             return False
         call.provider = self._provider
         if other is not None and (other.scheme, other.host, other.port) != self._base.key[:3]:
@@ -257,7 +273,7 @@ class Applied:
 
     async def _cached(self, call: Call) -> Answer | None:
         cache, ask, request = self._engine.cache, self._ask.cache, self._request
-        if ask is None or request is None or call.method not in _CACHED_METHODS or find(call.headers, b"upgrade"):
+        if ask is None or request is None or call.method not in _CACHED_METHODS or call.upgrades:
             return None
         if cache is None:
             _warn(call, "this proxy has no response cache: its operator gives it one under [cache] in the policy file")

@@ -25,17 +25,18 @@ _FAULTS = {
 }
 
 
-def open_database(path: Path, *statements: str) -> sqlite3.Connection:
+def open_database(path: Path, *statements: str, busy_s: float = _BUSY_S) -> sqlite3.Connection:
     """Open (or create with mode 0600) a database, run ``statements`` and return it in autocommit mode.
 
-    The connection may be used from several threads, one at a time. Raises ``PolicyStoreError``.
+    The connection may be used from several threads, one at a time; each use of it may wait ``busy_s`` for a lock, so
+    not on the event loop. Raises ``PolicyStoreError``.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Created here, not by SQLite, so that the content is never readable by others; SQLite gives its
         # journal the same mode.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        database = sqlite3.connect(path, check_same_thread=False, timeout=_BUSY_S, isolation_level=None)
+        database = sqlite3.connect(path, check_same_thread=False, timeout=busy_s, isolation_level=None)
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=NORMAL")
         for statement in statements:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,10 +19,10 @@ from spanhouse_collector.policy.budgets import Budgets, refusal
 from spanhouse_collector.policy.cache import ResponseCache
 from spanhouse_collector.policy.cache_file import CacheFile
 from spanhouse_collector.policy.checker import Checker
-from spanhouse_collector.policy.database import fault_of
-from spanhouse_collector.policy.errors import MalformedPolicy, PolicyFailed, PolicyStoreError
+from spanhouse_collector.policy.errors import MalformedPolicy
 from spanhouse_collector.policy.headers import POLICY_HEADERS, PolicyAsk, read_policy
 from spanhouse_collector.policy.identity import KEY_ID_DIGITS
+from spanhouse_collector.policy.keyring import KeyRing
 from spanhouse_collector.policy.keys import Vault, master_key
 from spanhouse_collector.policy.limits import Limit, Meter
 from spanhouse_collector.policy.metrics import PolicyCollector
@@ -78,9 +77,8 @@ class PolicyEngine:
         self.prices = Prices(settings.prices)
         self.pools = {name: UpstreamPool(name, pool) for name, pool in settings.pools.items()}
         self._data_dir = data_dir
-        self._master = master
+        self.keys = KeyRing(data_dir / VAULT_FILE, data_dir / MASTER_FILE, master)
         self._file = file
-        self._vault: Vault | None = None
         self._kept = _Kept(Meter())
         self._default_asks: dict[tuple[str, str], PolicyAsk] = {}
 
@@ -139,9 +137,7 @@ class PolicyEngine:
             await asyncio.to_thread(kept.cache_file.close)
         if kept.usage_file is not None:
             await asyncio.to_thread(kept.usage_file.close)
-        if self._vault is not None:
-            self._vault.close()
-            self._vault = None
+        await asyncio.to_thread(self.keys.close)
 
     @property
     def meter(self) -> Meter:
@@ -162,7 +158,8 @@ class PolicyEngine:
         providers = {call.provider} | {target.name for target in targets if target is not None}
         limits = (*self._limits(call.project, providers), *ask.limits)
         stored_key = names_stored_key(call)
-        budgeted = self._budgets is not None and self._budgets.watches(call.project)
+        # A connection that stays open has to end when a budget is used up that is not watched today.
+        budgeted = self._budgets is not None and (self._budgets.watches(call.project) or call.upgrades)
         asks = limits or stored_key or budgeted or ask.needs_body or ask.warnings
         if pool is None and not asks:
             return None
@@ -176,6 +173,8 @@ class PolicyEngine:
     def check_budgets(self, call: Call, context: CallContext, key_id: str) -> None:
         """Raise ``BudgetUsedUp`` when a budget that is enforced is used up for the caller."""
         assert self._budgets is not None  # noqa: S101 - only calls of projects it watches come here
+        if not self._budgets.watches(call.project):
+            return
         used = self._budgets.used_up(call.project, context, key_id[:KEY_ID_DIGITS])
         if used is not None:
             method, path, query = (part.decode("latin-1") for part in (call.method, call.path, call.query))
@@ -185,25 +184,6 @@ class PolicyEngine:
     def usage_file(self) -> UsageFile | None:
         """Return where uses are kept."""
         return self._kept.usage_file
-
-    def vault(self) -> Vault | None:
-        """Return the stored keys, ``None`` while there are none; sees keys added by other processes.
-
-        Raises ``PolicyFailed`` when they cannot be had now: the call must not go on with its virtual key.
-        """
-        try:
-            if self._vault is None:
-                path = self._data_dir / VAULT_FILE
-                if not path.exists():
-                    return None
-                self._vault = Vault(path, master_key(self._data_dir / MASTER_FILE, self._master))
-            elif self._vault.changed():
-                self._vault.reload()
-        except (PolicyStoreError, sqlite3.Error) as error:
-            log.error("a call with a stored key was refused: %s", error)
-            said = f"the file of stored keys {fault_of(error)}, so the call was not passed on"
-            raise PolicyFailed(said, "try again; the operator finds the whole reason in the log") from None
-        return self._vault
 
     def context(self, call: Call) -> CallContext:
         """Return who a call says it is for."""

@@ -9,10 +9,10 @@ after the call**: a call is admitted while the window is below its quota, and ch
 comes. The overshoot is therefore bounded by what the calls cost that were in flight, or not yet read,
 when the quota was reached: calls in flight x the price of one. A refused call costs nothing. What is
 charged is what the recorder read: a call it had to drop is not charged (it is counted there), and a
-WebSocket is charged when it closes.
+WebSocket is charged for each answer as it ends, and closed when nothing is left.
 
 A call whose price nobody knows cannot be charged in cents; it is counted in ``uncharged``, not guessed.
-A call that broke off before its usage came is charged by the text that passed (``estimated``)
+A call that broke off before its usage came is charged by the text that passed (``estimated``).
 
 Calls that name no value for a limit's segment are refused (400): counting them nowhere would make the
 limit a matter of leaving a header out.
@@ -175,6 +175,10 @@ class Ticket:
         """Tell whether a limit of this call is in money."""
         return any(limit.unit == "cents" for limit, _ in self._keys)
 
+    def used_up(self) -> RateLimited | None:
+        """Return why a call that goes on may use no more: of its limits in tokens and money one is used up."""
+        return self._meter.used_up([pair for pair in self._keys if pair[0].unit != "requests"])
+
     def charge(self, tokens: int | None, usd: Decimal | None, *, more: bool = False) -> None:
         """Count what the call used; ``None`` is unknown. After a charge that is not one of ``more``, none counts."""
         if not self._charged:
@@ -217,6 +221,20 @@ class Meter:
             return self._admit(keys, self._clock())
 
     def _admit(self, keys: list[tuple[Limit, WindowKey]], now_ns: int) -> Ticket:
+        refused = self._refused(keys, now_ns)
+        if refused is not None:
+            raise refused
+        for limit, key in keys:
+            if limit.unit == "requests":
+                self._use(key, 1, now_ns)
+        return Ticket(self, keys, [self._standing(limit, key, now_ns) for limit, key in keys])
+
+    def used_up(self, keys: Sequence[tuple[Limit, WindowKey]]) -> RateLimited | None:
+        """Return the refusal of the limit among these that is used up for longest, nothing when none is."""
+        with self._lock:
+            return self._refused(keys, self._clock())
+
+    def _refused(self, keys: Sequence[tuple[Limit, WindowKey]], now_ns: int) -> RateLimited | None:
         blocked: tuple[int, Standing] | None = None
         for limit, key in keys:
             room_ns = self._window(key, now_ns).room_at_ns(limit.amount, 1, now_ns)
@@ -224,13 +242,10 @@ class Meter:
                 wait_s = max(-(-(room_ns - now_ns) // _NS_PER_S), 1)
                 if blocked is None or wait_s > blocked[0]:
                     blocked = wait_s, self._standing(limit, key, now_ns)
-        if blocked is not None:
-            self.refused += 1
-            raise _refusal(*blocked)
-        for limit, key in keys:
-            if limit.unit == "requests":
-                self._use(key, 1, now_ns)
-        return Ticket(self, keys, [self._standing(limit, key, now_ns) for limit, key in keys])
+        if blocked is None:
+            return None
+        self.refused += 1
+        return _refusal(*blocked)
 
     def charge(self, keys: Sequence[tuple[Limit, WindowKey]], tokens: int | None, usd: Decimal | None) -> None:
         """Count tokens and money of a finished call in its windows."""

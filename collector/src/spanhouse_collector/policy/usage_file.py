@@ -45,6 +45,7 @@ ORDER BY max((slot + 1) * (window_s * 1000000000 / ?)) DESC LIMIT ?
 _FORGET = "DELETE FROM uses WHERE (slot + 1) * (window_s * 1000000000 / ?) + window_s * 1000000000 < ?"
 _FORGET_EVERY_S = 600.0
 _RETRY_S = 1.0
+_READ_BUSY_S = 0.05
 #: Windows waiting to be written; beyond it the disk has been away long enough to stop hoping.
 _MAX_WAITING = 100_000
 
@@ -54,7 +55,9 @@ class UsageFile:
 
     def __init__(self, path: Path) -> None:
         self._database = open_database(path, _TABLE)
-        self._lock = threading.Lock()  # the connection
+        # Another connection: calls read while the thread waits for its turn to write.
+        self._reader = open_database(path, busy_s=_READ_BUSY_S)
+        self._lock = threading.Lock()  # what is written and what waits belong together
         self._changed = threading.Condition()
         self._waiting: Counter[tuple[WindowKey, int]] = Counter()
         self._writing: Counter[tuple[WindowKey, int]] = Counter()
@@ -84,7 +87,7 @@ class UsageFile:
 
     def _read(self, statement: str, values: tuple[object, ...]) -> list[Any]:
         try:
-            return self._database.execute(statement, values).fetchall()
+            return self._reader.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             self.failed_reads += 1
             logger.warning("uses of limits could not be read, counting starts from nothing: %s", error)
@@ -105,8 +108,9 @@ class UsageFile:
             self._closing = True
             self._changed.notify()
         self._thread.join()
+        self._database.close()
         with self._lock:
-            self._database.close()
+            self._reader.close()
 
     def _run(self) -> None:
         while True:
@@ -125,11 +129,11 @@ class UsageFile:
                 time.sleep(_RETRY_S)
 
     def _write(self) -> None:
-        with self._lock:
-            with self._changed:
-                self._writing, self._waiting = self._waiting, Counter()
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
+        with self._changed:
+            self._writing, self._waiting = self._waiting, Counter()
+        try:
+            self._database.execute("BEGIN IMMEDIATE")  # waits while another process writes
+            with self._lock:
                 self._database.executemany(
                     _ADD, [(*key, slot, amount) for (key, slot), amount in self._writing.items()]
                 )
@@ -137,12 +141,12 @@ class UsageFile:
                     self._database.execute(_FORGET, (SLOTS, time.time_ns()))
                     self._forgot_at = time.monotonic()
                 self._database.execute("COMMIT")
-            except sqlite3.Error:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                with self._changed:
-                    self._waiting.update(self._writing)
-                raise
-            finally:
                 with self._changed:
                     self._writing = Counter()
+        except sqlite3.Error:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            with self._changed:
+                self._waiting.update(self._writing)
+                self._writing = Counter()
+            raise

@@ -39,6 +39,8 @@ class OpenCall:
         self.reports: bool = value["reports"]
         self.websocket = bool(value.get("websocket"))
         self.reader = CallReader(read_start(at_ns, value), limits)
+        #: Time and payload of an end that holds if nothing more comes.
+        self.ending: tuple[int, bytes] | None = None
         self._messages: dict[int, MessageReader] = {}
 
     def response_start(self, status: int, headers: list[tuple[bytes, bytes]], at_ns: int) -> None:
@@ -134,6 +136,8 @@ class Book:
                 self.turns.append((call.project, turn_spans(call.reader.start, turns, self._limits)))
                 if call.reports:
                     self.reports.append((number, summary_of_turns(turns)))
+        elif kind == frames.ENDING:
+            call.ending = at_ns, payload
         elif kind == frames.FORGET:
             del self.calls[number]
         elif kind == frames.END:
@@ -143,10 +147,11 @@ class Book:
 
     def end_all(self, at_ns: int) -> list[tuple[OpenCall, CallRecord]]:
         """End every open call, because the proxy is gone."""
+        value = ("upstream_error", PROXY_ENDED, "the proxy ended during this call", None, 0, None, None, None)
+        broken = at_ns, marshal.dumps(value)
         ended = []
-        for number in list(self.calls):
-            value = ("upstream_error", PROXY_ENDED, "the proxy ended during this call", None, 0, None, None, None)
-            done = self.feed(frames.END, number, at_ns, marshal.dumps(value))
+        for number, call in list(self.calls.items()):
+            done = self.feed(frames.END, number, *(call.ending or broken))
             if done is not None:
                 ended.append(done)
         return ended

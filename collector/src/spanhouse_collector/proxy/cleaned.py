@@ -40,7 +40,7 @@ def _cleaned(kind: int, payload: bytes) -> bytes:
         status, headers = frames.unpack(payload)
         kept = [(name, value) for name, value in headers if not is_secret(name.decode("latin-1"))]
         return payload if len(kept) == len(headers) else marshal.dumps((status, kept))
-    if kind == frames.END:
+    if kind in (frames.END, frames.ENDING):
         *rest, moved = frames.unpack(payload)
         if moved is not None:
             provider, url = moved

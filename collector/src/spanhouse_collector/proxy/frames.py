@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _HEAD = struct.Struct("<BQQI")
+HEAD_BYTES = _HEAD.size
 
 # Proxy -> recorder, per call.
 START = 1
@@ -24,6 +25,8 @@ END = 6
 FORGET = 7
 CLIENT_BYTES = 8
 SERVER_BYTES = 9
+#: An end that holds unless another one follows: the client has not been sent its last bytes yet.
+ENDING = 10
 # Proxy -> recorder, not about a call.
 SETUP = 20
 DELIVERED = 21

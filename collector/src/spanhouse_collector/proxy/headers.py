@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from spanhouse_collector.errors import UpstreamBroken
 from spanhouse_collector.parse.client_session import client_session
 from spanhouse_collector.parse.contract import CallContext
 
@@ -32,8 +33,9 @@ HOP_BY_HOP = frozenset(
     }
 )
 _SPECIAL = HOP_BY_HOP | {b"host", b"content-length", b"traceparent", b"expect"}
-#: What a response loses: the connection's own, and what this server writes itself.
+#: What a response loses: the connection's own, what this server writes itself, and what only this proxy may say.
 RESPONSE_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
+_RESPONSE_OWN = frozenset({b"spanhouse-call-id", b"spanhouse-overhead-ms"})
 
 _SECRET_NAMES = re.compile(
     r"auth|cookie|sec-websocket-protocol|api[-_]?key|token|secret|passw|signature|credential|(?:^|[-_])(?:key|jwt|sig)$",
@@ -142,11 +144,16 @@ def is_signed(headers: RawHeaders, query: bytes) -> bool:
 
 
 def response_headers(headers: RawHeaders, status: int) -> RawHeaders:
-    """Return the headers of an answer as the client gets them."""
+    """Return the headers of an answer as the client gets them; raise ``UpstreamBroken`` for one that cannot pass."""
     kept = []
     for name, value in headers:
         lower = name.lower()
         if lower in RESPONSE_HOP_BY_HOP:
+            if lower == b"transfer-encoding" and value.strip().lower() != b"chunked":
+                # It belongs to the connection, was not asked for, and undone it would be another body.
+                raise UpstreamBroken(f"the upstream coded its answer for the way ({value[:40].decode('latin-1')})")
+            continue
+        if lower in _RESPONSE_OWN:
             continue
         if lower == b"content-length" and status in (204, 304):
             # The length of a body that is not sent; the server beneath would wait for it.

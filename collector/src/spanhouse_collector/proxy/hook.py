@@ -9,6 +9,7 @@ no further cost. A ``CallPolicy`` is then asked at each step, in this order, all
     ended(call, end)                once, however the call ends
     charged(summary)                later, when the call was read: tokens and cost; once, or of a WebSocket
                                     for its answers as they end (may never come)
+    must_end(call)                  again and again while a WebSocket is open: why it has to be closed now
 
 What a policy raises as ``Refused`` is answered to the client; any other fault of a policy is logged and
 the call goes on without it.
@@ -20,9 +21,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from spanhouse_collector.errors import UpstreamError
+from spanhouse_collector.errors import Refused, UpstreamError
 from spanhouse_collector.parse.contract import CallEnd
-from spanhouse_collector.proxy.headers import RawHeaders, RequestHead
+from spanhouse_collector.proxy.headers import RawHeaders, RequestHead, find
 from spanhouse_collector.proxy.http1 import Head
 from spanhouse_collector.proxy.metrics import ProxyMetrics
 from spanhouse_collector.proxy.upstreams import Upstream
@@ -62,6 +63,11 @@ class Call:
     cache_hit: bool | None = None
     fallback_index: int | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def upgrades(self) -> bool:
+        """Tell whether a connection is asked for that stays open, a WebSocket."""
+        return bool(find(self.headers, b"upgrade"))
 
     @property
     def own(self) -> Mapping[str, str]:
@@ -113,6 +119,9 @@ class CallPolicy(Protocol):
 
     def charged(self, summary: Mapping[str, Any]) -> None:
         """See what was read of the call, or of answers over a WebSocket (``charges``): model, tokens, cost."""
+
+    def must_end(self, call: Call) -> Refused | None:
+        """Return why a connection that stays open has to end now, nothing while it may go on."""
 
 
 class Policy(Protocol):

@@ -248,7 +248,9 @@ class Connection(asyncio.Protocol):
         if parser is None:
             return
         status = parser.get_status_code()
-        if 100 <= status < 200:
+        if status < 100:
+            raise ValueError("not a status")
+        if status < 200:
             self._informational = True
             self.continued = self.continued or status == 100
             return

@@ -6,9 +6,10 @@ import logging
 import select
 import socket
 import threading
+from collections.abc import Iterator, Sequence
 
 from spanhouse_collector.errors import Undeliverable
-from spanhouse_collector.proxy import frames
+from spanhouse_collector.proxy import frames, overflow
 from spanhouse_collector.proxy.queue import Batch
 
 log = logging.getLogger("spanhouse.proxy")
@@ -19,10 +20,17 @@ RECEIVE_BYTES = 1024 * 1024
 
 
 class Line:
-    """The recorder's end. Sending is thread-safe and fails silently at the end."""
+    """The recorder's end. Sending is thread-safe and fails silently at the end.
 
-    def __init__(self, connection: socket.socket) -> None:
+    ``overflow`` has the descriptors of what did not fit into the socket (``overflow``), ``received_bytes`` how much of
+    the stream has come.
+    """
+
+    def __init__(self, connection: socket.socket, overflow: Sequence[int] = ()) -> None:
         self._connection = connection
+        self._overflow = overflow
+        self._rest: Iterator[bytes] | None = None
+        self.received_bytes = 0
         self._connection.setblocking(True)
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN | select.POLLHUP | select.POLLERR)
@@ -30,12 +38,28 @@ class Line:
 
     def receive(self, timeout_s: float) -> bytes | None:
         """Return what has come, ``None`` when nothing did in time, ``b""`` at the end."""
+        if self._rest is not None:
+            return self._left()
         try:
             # Polled, since a time-out of the socket's would hold for the thread that sends as well.
             if not self._poll.poll(timeout_s * 1000):
                 return None
-            return self._connection.recv(RECEIVE_BYTES)
+            data = self._connection.recv(RECEIVE_BYTES)
         except OSError:
+            data = b""
+        self.received_bytes += len(data)
+        if not data:
+            self._rest = overflow.rest(self._overflow, self.received_bytes)
+            return self._left()
+        return data
+
+    def _left(self) -> bytes:
+        """Return more of what a relay that is gone left, ``b""`` at the end."""
+        assert self._rest is not None  # noqa: S101 - tells the type checker
+        try:
+            return next(self._rest, b"")
+        except OSError as error:
+            log.error("what the proxy left cannot be read: %s", error)
             return b""
 
     def send(self, data: bytes) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from spanhouse_collector.proxy.relay import Relay
 
 log = logging.getLogger("spanhouse.proxy")
+
+#: So much a connection takes at once; whether more than that arrived is waited for.
+TAKEN_AT_ONCE_BYTES = 16 * 1024
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -64,6 +67,9 @@ class Passage:
         self._asked: Upstream | None = None
         self._filter: UsageFrameFilter | None = None
         self._ended: CallEnd | None = None
+        self._unsent: Mapping[str, Callable[[], Any]] = (scope.get("extensions") or {}).get("spanhouse.unsent", {})
+        #: The end that was told holds; an answer whose last bytes may not reach the client may end otherwise.
+        self._sure = True
 
     async def run(self, raw_path: bytes) -> None:
         """Pass the call on; raise ``Refused``, ``UpstreamError`` or ``ClientGone`` while unanswered."""
@@ -250,23 +256,42 @@ class Passage:
         self._status = head.status
         self._answering = True
         trailers = "http.response.trailers" in (self._scope.get("extensions") or ())
+        # An answer that is here as a whole is on record before the client sees its head, which may be all there is.
+        piece = await self._piece(call, policy, withheld) if connection.ended else None
         await send({"type": "http.response.start", "status": head.status, "headers": headers, "trailers": trailers})
         while True:
-            data = await connection.read()
-            ended = connection.ended
-            if data:
-                tee.part(frames.RESPONSE_CHUNK, data, perf_counter_ns() + offset_ns)
-            if withheld is not None:
-                data = withheld.feed(data) + (withheld.finish() if ended else b"")
-            if data and policy is not None:
-                guarded(policy.response_chunk, data)
-            if ended:
-                self._end_copy(call, "complete")
+            data, ended = piece or await self._piece(call, policy, withheld)
             await send({"type": "http.response.body", "body": data, "more_body": not ended})
             if ended:
                 break
         if trailers:
             await send({"type": "http.response.trailers", "headers": connection.trailers, "more_trailers": False})
+        if not self._sure:
+            exchange.close()
+            if not await self._unsent["taken"]():
+                raise ClientGone("the client closed the connection before it took the end of its answer")
+
+    async def _piece(
+        self, call: Call, policy: CallPolicy | None, withheld: UsageFrameFilter | None
+    ) -> tuple[bytes, bool]:
+        """Return what the client gets next and whether that is all: then it is on record before the client gets it."""
+        assert self._exchange is not None  # noqa: S101 - tells the type checker
+        assert self._tee is not None  # noqa: S101 - tells the type checker
+        connection, tee = self._exchange.connection, self._tee
+        data = await connection.read()
+        ended = connection.ended
+        if data:
+            tee.part(frames.RESPONSE_CHUNK, data, self._now_ns())
+        if withheld is not None:
+            data = withheld.feed(data) + (withheld.finish() if ended else b"")
+        if data and policy is not None:
+            guarded(policy.response_chunk, data)
+        if ended:
+            sure = not self._unsent or self._unsent["bytes"]() + len(data) <= TAKEN_AT_ONCE_BYTES
+            self._end_copy(call, "complete", sure=sure)
+        else:
+            tee.hand_over()
+        return data, ended
 
     # Ends -----------------------------------------------------------------------------------------
 
@@ -304,10 +329,13 @@ class Passage:
             own.append((b"spanhouse-overhead-ms", b"%.3f" % (self._overhead_ns / 1e6)))
         return own
 
-    def _end_copy(self, call: Call, outcome: Outcome, error_type: str = "", message: str = "") -> None:
-        """Note how the call ended; only the first time counts, before the client gets its last bytes."""
-        if self._ended is not None:
+    def _end_copy(
+        self, call: Call, outcome: Outcome, error_type: str = "", message: str = "", *, sure: bool = True
+    ) -> None:
+        """Note how the call ended, before the client gets its last bytes; only the first time that is ``sure`` counts."""
+        if self._ended is not None and self._sure:
             return
+        self._sure = sure
         self._ended = CallEnd(
             outcome=outcome,
             at_ns=self._now_ns(),
@@ -320,7 +348,7 @@ class Passage:
         )
         if self._tee is not None:
             moved = call.upstream is not self._asked
-            self._tee.end(self._ended, (call.provider, call_url(call)) if moved else None)
+            self._tee.end(self._ended, (call.provider, call_url(call)) if moved else None, sure=sure)
 
     def _end(self, call: Call, outcome: Outcome, error_type: str, message: str) -> None:
         metrics = self._relay.metrics

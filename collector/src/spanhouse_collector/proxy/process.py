@@ -12,14 +12,14 @@ import subprocess
 import sys
 import time
 import uuid
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spanhouse_collector.errors import Undeliverable
 from spanhouse_collector.proxy import frames
+from spanhouse_collector.proxy.overflow import Overflow
 from spanhouse_collector.proxy.queue import peek
 
 log = logging.getLogger("spanhouse.proxy")
@@ -31,11 +31,11 @@ GOOD_RUN_S = 30.0
 STOP_S = 5.0
 #: How long the proxy waits for it before it takes calls.
 START_S = 5.0
-#: What the socket between the two may hold, as far as the system grants it: this much outlives the relay.
+#: What the socket between the two may hold, as far as the system grants it; what is beyond waits in the overflow.
 SOCKET_BYTES = 4 * 1024 * 1024
 READ_BYTES = 1024 * 1024
-#: How often a lazy recorder's queue is looked at for what an earlier one left: soon after the start, since
-#: one that outlived its proxy is about to put there what it still read, then seldom.
+#: How often the queue of an earlier recorder is looked for: soon after the start, since one that outlived its
+#: proxy is about to put there what it still read, then seldom.
 LEFTOVERS_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 #: Keeps spans of a project (project, spans, OTLP body); raises ``Undeliverable``.
@@ -46,7 +46,7 @@ Deliver = Callable[[str, int, bytes], Awaitable[None]]
 class RecorderSetup:
     """What the recorder needs to know. Without ``endpoint`` it delivers through ``deliver``.
 
-    A ``lazy`` recorder is a process only once there is something to record or left to send.
+    A ``lazy`` recorder is a process only once there is something to record, or was in an earlier run.
     """
 
     queue_path: Path
@@ -61,8 +61,9 @@ class RecorderSetup:
 class RecorderProcess:
     """The recorder as the relay sees it. Used on one event loop only; nothing in it waits or raises.
 
-    ``write`` puts frames into the socket at once, so that they outlive the relay; what does not fit waits
-    here. A recorder that is still starting, or starting again, gets what was written meanwhile.
+    ``write`` puts frames into the socket at once, or where they do not fit into memory that the recorder shares
+    (``overflow``), so that they outlive the relay. A recorder that is still starting, or starting again, gets what was
+    written meanwhile.
     """
 
     def __init__(self, setup: RecorderSetup) -> None:
@@ -70,8 +71,8 @@ class RecorderProcess:
         self._relay_id = uuid.uuid4().hex
         self._socket: socket.socket | None = None
         self._writing = False
-        self._waiting: deque[bytes | memoryview] = deque()
-        self._waiting_bytes = 0
+        self._overflow: Overflow | None = None
+        self._sent_bytes = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
@@ -85,7 +86,7 @@ class RecorderProcess:
         self.on_report: Callable[[int, Mapping[str, Any]], None] = lambda number, summary: None
 
     async def start(self) -> None:
-        """Start the recorder and keep it running; a lazy one is started when there is something for it.
+        """Start the recorder and keep it running; a lazy one is started beside, when there is something for it.
 
         Returns when it reads, or did not come up: calls are passed on all the same.
         """
@@ -99,7 +100,7 @@ class RecorderProcess:
         """Let the recorder keep what it has been given and send what it can, and end it."""
         if self._keeper is not None:
             deadline_s = time.monotonic() + STOP_S
-            while self._waiting and self._socket is None and time.monotonic() < deadline_s:
+            while self.backlog_bytes() and self._socket is None and time.monotonic() < deadline_s:
                 await asyncio.sleep(0.02)  # it is still starting, and the only one who can keep this
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -123,19 +124,16 @@ class RecorderProcess:
             if self._setup.lazy and self._socket is None and self._process is None:
                 with contextlib.suppress(OSError):  # it is tried again, and said
                     self._launch()
-        if self._socket is None or self._waiting:
-            self._waiting.append(data)
-            self._waiting_bytes += len(data)
+        if self._socket is None or self.backlog_bytes():
+            self._wait(data)
             return
         sent = self._send(data)
         if sent < len(data) and self._socket is not None:
-            self._waiting.append(memoryview(data)[sent:])
-            self._waiting_bytes += len(data) - sent
-            self._watch_room()
+            self._wait(memoryview(data)[sent:])
 
     def backlog_bytes(self) -> int:
         """Return how much waits for the recorder."""
-        return self._waiting_bytes
+        return self._overflow.size if self._overflow is not None else 0
 
     def stats(self) -> dict[str, int]:
         """Return what the recorder last told; before it told anything, what its queue holds."""
@@ -147,12 +145,26 @@ class RecorderProcess:
         """Put what fits into the socket; return how much that was."""
         assert self._socket is not None  # noqa: S101 - tells the type checker
         try:
-            return self._socket.send(data)
+            sent = self._socket.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError:
             self._lose()
             return 0
+        self._sent_bytes += sent
+        return sent
+
+    def _wait(self, data: bytes | memoryview) -> None:
+        """Keep what the socket does not take now."""
+        try:
+            if self._overflow is None:
+                self._overflow = Overflow()
+            self._overflow.add(data, self._sent_bytes)
+        except OSError as error:
+            log.error("there is no memory for what the recorder has to read: %s", error)
+            self._lose()
+            return
+        self._watch_room()
 
     def _watch_room(self) -> None:
         """Go on writing when the recorder has taken something."""
@@ -161,17 +173,15 @@ class RecorderProcess:
             asyncio.get_running_loop().add_writer(self._socket.fileno(), self._write_on)
 
     def _write_on(self) -> None:
-        while self._waiting and self._socket is not None:
-            data = self._waiting[0]
-            sent = self._send(data)
+        overflow = self._overflow
+        while overflow is not None and overflow.size and self._socket is not None:
+            sent = self._send(overflow.first())
             if self._socket is None:
                 return
-            self._waiting_bytes -= sent
-            if sent < len(data):
-                self._waiting[0] = memoryview(data)[sent:]
+            if not sent:
                 self._watch_room()
                 return
-            self._waiting.popleft()
+            overflow.took(sent)
         if self._writing and self._socket is not None:
             self._writing = False
             asyncio.get_running_loop().remove_writer(self._socket.fileno())
@@ -214,8 +224,11 @@ class RecorderProcess:
                 loop.remove_writer(self._socket.fileno())
             self._socket.close()
         self._socket, self._writing = None, False
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self._sent_bytes = 0
+        if self._overflow is not None:
+            # The next recorder gets another one: this one may still be reading it.
+            self._overflow.close()
+            self._overflow = None
 
     # ----------------------------------------------------------------------------------------------
 
@@ -236,19 +249,40 @@ class RecorderProcess:
 
     def _launch(self) -> None:
         """Start a process and give it what waits: from here on it has one end of the socket, and outlives the relay."""
+        with self._ends() as (ours, theirs, overflow):
+            self._take_up(ours, _spawn(theirs, overflow), overflow)
+
+    async def _launch_again(self) -> None:
+        """Do the same beside the calls: a fork of a large process takes milliseconds."""
+        with self._ends() as (ours, theirs, overflow):
+            spawning = asyncio.create_task(asyncio.to_thread(_spawn, theirs, overflow))
+            try:
+                process = await asyncio.shield(spawning)
+            finally:
+                await asyncio.wait([spawning])  # the ends stay open until they are handed on
+            self._take_up(ours, process, overflow)
+
+    @contextlib.contextmanager
+    def _ends(self) -> Iterator[tuple[socket.socket, socket.socket, Overflow]]:
+        """Make both ends of the line; the recorder's is closed here, ours too if there is no recorder."""
+        if self._overflow is None:
+            self._overflow = Overflow()
         ours, theirs = socket.socketpair()
         try:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-            process = _spawn(theirs)
+            yield ours, theirs, self._overflow
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
+
+    def _take_up(self, ours: socket.socket, process: subprocess.Popen[bytes], overflow: Overflow) -> None:
+        if overflow is not self._overflow:
+            raise OSError("what was to be read was given up meanwhile")  # the process ends with its socket
         self._process, self._stats = process, None
         self._cut = frames.Frames()
         self._lost.clear()
-        ours.setblocking(False)
         setup = self._setup
         value = {
             "queue_path": str(setup.queue_path),
@@ -258,9 +292,8 @@ class RecorderProcess:
             "resource": dict(setup.resource),
             "relay_id": self._relay_id,
         }
-        first = frames.pack(frames.SETUP, 0, 0, value)
-        self._waiting.appendleft(first)
-        self._waiting_bytes += len(first)
+        ours.sendall(frames.pack(frames.SETUP, 0, 0, value))  # as yet there is room
+        ours.setblocking(False)
         self._socket = ours
         asyncio.get_running_loop().add_reader(ours.fileno(), self._read_on)
         self._write_on()
@@ -271,8 +304,11 @@ class RecorderProcess:
         deaths = 0
         while True:
             try:
-                if self._socket is None:
+                if self._socket is None and self._process is None:
+                    # The first one is there before a call is passed on.
                     self._launch()
+                elif self._socket is None:
+                    await self._launch_again()
             except OSError as error:
                 deaths += 1
                 self._tried.set()
@@ -288,25 +324,24 @@ class RecorderProcess:
             await asyncio.sleep(RESTART_S[min(deaths, len(RESTART_S)) - 1])
 
     async def _until_needed(self) -> None:
-        """Wait for the first frame, or for something that an earlier recorder left in the queue.
+        """Wait for the first frame, or for the queue of an earlier recorder.
 
-        Looked for again and again: a recorder that outlived its proxy may put something there still.
+        It may have left something in there, and where the proxy was used it will be again: better that the recorder
+        reads already then. Looked for again and again, as one that outlived its proxy may begin the queue only now.
         """
         pauses_s = itertools.chain(LEFTOVERS_S, itertools.repeat(LEFTOVERS_S[-1]))
-        while not self._asked.is_set():
-            left = await asyncio.to_thread(peek, self._setup.queue_path)
-            if left.get("queue_batches", 1):  # in doubt it is the recorder's to find out
-                return
+        while not (self._asked.is_set() or await asyncio.to_thread(self._setup.queue_path.exists)):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), next(pauses_s))
 
 
-def _spawn(theirs: socket.socket) -> subprocess.Popen[bytes]:
+def _spawn(theirs: socket.socket, overflow: Overflow) -> subprocess.Popen[bytes]:
     sources = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([sources, *filter(None, [os.environ.get("PYTHONPATH")])])
+    descriptors = [theirs.fileno(), *overflow.descriptors]
     return subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-m", "spanhouse_collector.proxy.recorder", str(theirs.fileno())],
-        pass_fds=[theirs.fileno()],
+        [sys.executable, "-m", "spanhouse_collector.proxy.recorder", *map(str, descriptors)],
+        pass_fds=descriptors,
         stdin=subprocess.DEVNULL,
         env=os.environ | {"PYTHONPATH": path},
     )

@@ -139,7 +139,7 @@ class RecorderLoop:
                 log.error("a call cannot be read: %s", type(error).__name__)
                 self._book.unreadable += 1
                 continue
-            if kind <= frames.SERVER_BYTES:
+            if kind < frames.SETUP:
                 self._journal.add(kind, number, at_ns, payload, bodies=bodies)
             self._waiting.append((kind, number, at_ns, payload))
             self._waiting_bytes += len(payload) + FRAME_BYTES
@@ -206,14 +206,14 @@ class RecorderLoop:
         self._line.send(frames.pack(frames.STATS, 0, time.time_ns(), stats))
 
 
-def main(descriptor: int) -> int:
-    """Run on the socket with this descriptor; return the exit status."""
+def main(descriptor: int, *overflow: int) -> int:
+    """Run on the socket with this descriptor and the overflow with those; return the exit status."""
     # A stop of the whole group reaches us too, but what is on the line has to be read first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.nice(NICE)
-    line = Line(socket.socket(fileno=descriptor))
+    line = Line(socket.socket(fileno=descriptor), overflow)
     cut = frames.Frames()
     waiting: list[tuple[int, int, int, bytes]] = []
     while not waiting:
@@ -222,9 +222,10 @@ def main(descriptor: int) -> int:
             return 0
         waiting.extend(cut.feed(data))
     _, _, _, payload = waiting[0]
+    line.received_bytes -= frames.HEAD_BYTES + len(payload)  # the stream of calls begins behind the set-up
     RecorderLoop(line, cut, frames.unpack(payload)).run(waiting[1:])
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(*map(int, sys.argv[1:])))

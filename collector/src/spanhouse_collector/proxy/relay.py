@@ -11,7 +11,7 @@ from spanhouse_collector.proxy.browsers import PageGuard
 from spanhouse_collector.proxy.calls import guarded
 from spanhouse_collector.proxy.exchange import Receive
 from spanhouse_collector.proxy.headers import RawHeaders, RequestHead
-from spanhouse_collector.proxy.hook import CallPolicy, NoPolicy, Policy
+from spanhouse_collector.proxy.hook import NoPolicy, Policy
 from spanhouse_collector.proxy.metrics import ProxyMetrics
 from spanhouse_collector.proxy.passage import Passage, Scope, Send
 from spanhouse_collector.proxy.pool import Pool
@@ -29,6 +29,13 @@ class Gate(Protocol):
 
         Raises ``Unauthenticated`` or ``Refused``.
         """
+
+
+class Charged(Protocol):
+    """Takes what the recorder read of a call (``CallPolicy.charged``)."""
+
+    def charged(self, summary: Mapping[str, Any]) -> None:
+        """See model, tokens, cost."""
 
 
 class Relay:
@@ -55,7 +62,7 @@ class Relay:
         self._page_guard = page_guard
         self.metrics = metrics or ProxyMetrics()
         self._numbers = itertools.count(1)
-        self._reports: dict[int, CallPolicy] = {}
+        self._reports: dict[int, Charged] = {}
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, raw_path: bytes) -> None:
         """Serve one HTTP request for ``raw_path`` (``/{provider}/…``, still encoded)."""
@@ -82,13 +89,13 @@ class Relay:
 
         Of a WebSocket that stays open (``more``) again and again; an empty one tells that nothing follows.
         """
-        policy = self._reports.get(number) if summary.get("more") else self._reports.pop(number, None)
-        if policy is not None and summary:
-            guarded(policy.charged, summary)
+        charged = self._reports.get(number) if summary.get("more") else self._reports.pop(number, None)
+        if charged is not None and summary:
+            guarded(charged.charged, summary)
 
-    def expect_report(self, number: int, policy: CallPolicy) -> None:
-        """Keep a policy until the call's report comes; the oldest make room."""
-        self._reports[number] = policy
+    def expect_report(self, number: int, charged: Charged) -> None:
+        """Keep who is charged until the call's report comes; the oldest make room."""
+        self._reports[number] = charged
         if len(self._reports) > MAX_REPORTS:
             del self._reports[next(iter(self._reports))]
 

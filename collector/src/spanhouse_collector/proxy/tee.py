@@ -8,6 +8,7 @@ bytes: a call that a client saw whole is on record even if the relay is killed i
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -38,7 +39,8 @@ class Recorder(Protocol):
 
 
 class Tee:
-    """Takes copies of what passes. ``dropped`` counts calls that were left out.
+    """Takes copies of what passes. ``dropped`` counts calls that were left out, ``flushed_s`` (monotonic) is when
+    something was handed over last.
 
     A call of which any part finds no room is left out whole: half a call would be read wrong.
     """
@@ -49,6 +51,7 @@ class Tee:
         self._parts: list[bytes] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
+        self.flushed_s = 0.0
         self.dropped = 0
 
     def start(self, number: int, at_ns: int, start: Mapping[str, Any]) -> CallTee:
@@ -67,6 +70,7 @@ class Tee:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.flushed_s = time.monotonic()
         if self._parts:
             parts, self._parts, self._size = self._parts, [], 0
             self.recorder.write(b"".join(parts))
@@ -112,8 +116,13 @@ class CallTee:
         """Note the head of the answer."""
         self.add(frames.pack(frames.RESPONSE_START, self._number, at_ns, (status, headers)))
 
-    def end(self, end: CallEnd, moved: tuple[str, bytes] | None = None) -> None:
-        """Note the end, once, and hand it over.
+    def hand_over(self) -> None:
+        """Hand over what was gathered, so that it outlives the relay; unless that was done a moment ago."""
+        if time.monotonic() - self._tee.flushed_s >= GATHER_S:
+            self._tee.flush()
+
+    def end(self, end: CallEnd, moved: tuple[str, bytes] | None = None, *, sure: bool = True) -> None:
+        """Note the end, once, and hand it over; one that is not ``sure`` holds unless another follows.
 
         ``moved`` is the (provider, URL) that was asked in the end, if not the first.
         """
@@ -129,8 +138,8 @@ class CallTee:
             end.fallback_index,
             moved,
         )
-        self.add(frames.pack(frames.END, self._number, end.at_ns, value))
-        self._over = True
+        self.add(frames.pack(frames.END if sure else frames.ENDING, self._number, end.at_ns, value))
+        self._over = self._over or sure
         self._tee.flush()
 
     def add(self, *parts: bytes) -> None:

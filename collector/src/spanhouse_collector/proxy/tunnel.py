@@ -1,7 +1,8 @@
 """WebSockets: once an upgrade is asked for, bytes pass both ways as they are.
 
 Nothing is taken apart on the way: extensions, frame boundaries, pings and close codes are between the
-client and the upstream. The copy for the record is read by the recorder.
+client and the upstream. The copy for the record is read by the recorder. Only where a limit or a budget is used up
+does the proxy close the connection itself, between two frames (``Cut``).
 
 uvicorn hands a connection that asks for an upgrade to the protocol class it was given as ``ws``, with
 the request's head: that is ``TunnelProtocol``.
@@ -10,10 +11,12 @@ the request's head: that is ``TunnelProtocol``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from time import perf_counter_ns
 from typing import Any, cast
 
@@ -23,6 +26,7 @@ from spanhouse_collector.proxy import frames
 from spanhouse_collector.proxy.answer_head import AnswerHead
 from spanhouse_collector.proxy.answers import refusal
 from spanhouse_collector.proxy.calls import call_start, call_url, child_traceparent, guarded
+from spanhouse_collector.proxy.cut import CLOSE_S, LOOK_S, Cut
 from spanhouse_collector.proxy.headers import RawHeaders, sort_out
 from spanhouse_collector.proxy.hook import Call, CallPolicy
 from spanhouse_collector.proxy.relay import Relay
@@ -31,15 +35,6 @@ from spanhouse_collector.proxy.upstreams import Upstream
 
 log = logging.getLogger("spanhouse.proxy")
 
-_REASONS = {
-    400: b"Bad Request",
-    401: b"Unauthorized",
-    403: b"Forbidden",
-    404: b"Not Found",
-    429: b"Too Many Requests",
-    502: b"Bad Gateway",
-    503: b"Service Unavailable",
-}
 #: What passes although it belongs to one connection: the two are one from now on.
 _UPGRADE_HEADERS = (b"connection", b"upgrade")
 
@@ -103,6 +98,7 @@ class Tunnel:
         self._tee: CallTee | None = None
         self._call: Call | None = None
         self._policy: CallPolicy | None = None
+        self._cut: Cut | None = None
         self._asked: Upstream | None = None
         self._answer = AnswerHead()
         self._waiting: list[bytes] = []
@@ -123,8 +119,8 @@ class Tunnel:
             return
         relay.metrics.open_calls.inc()
         reports = policy is not None and policy.reports
-        if reports and policy is not None:
-            relay.expect_report(call.number, policy)
+        if reports:
+            relay.expect_report(call.number, self)
         self._asked = call.upstream
         self._tee = relay.tee.start(
             call.number, call.started_ns, call_start(call, self._rest, reports=reports) | {"websocket": True}
@@ -132,6 +128,7 @@ class Tunnel:
         try:
             if policy is not None:
                 await self._before(call, policy)
+                self._cut = Cut(call, policy)
             waited_ns = perf_counter_ns()
             side = await relay.pool.connect(call.upstream, lambda: _UpstreamSide(self))
             waited_ns = perf_counter_ns() - waited_ns
@@ -148,7 +145,7 @@ class Tunnel:
             self._waiting.clear()
             self._overhead_ns = perf_counter_ns() - self._begun_ns - waited_ns
             self.resume_client()
-            await self._over.wait()
+            await self._until_over()
         except (Refused, UpstreamError) as error:
             kind: Outcome = "refused" if isinstance(error, Refused) else "upstream_error"
             self._outcome = (kind, error.code, error.message)
@@ -156,6 +153,43 @@ class Tunnel:
         finally:
             self._close()
             self._end(call)
+
+    async def _until_over(self) -> None:
+        """Wait for the end; meanwhile look at limits and budgets, which others may use up too."""
+        cut = self._cut
+        while cut is not None and cut.reason is None and not self._over.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._over.wait()
+            self._look()
+        if cut is not None and cut.reason is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._over.wait()
+        else:
+            await self._over.wait()
+
+    def _look(self) -> None:
+        """End the connection if a limit or budget is used up."""
+        cut = self._cut
+        if cut is None or cut.reason is not None or self._over.is_set() or not self._answer.switched:
+            return
+        if cut.is_due() and cut.reason is not None:
+            self._outcome = ("refused", cut.reason.code, cut.reason.message)
+            self._say_why(cut)
+
+    def _say_why(self, cut: Cut) -> None:
+        """Tell the client as soon as a frame ends, and give the upstream up."""
+        if words := cut.last_words():
+            self.client.write(words)
+            if self._upstream is not None and self._upstream.transport is not None:
+                self._upstream.transport.close()
+
+    def charged(self, summary: Mapping[str, Any]) -> None:
+        """Take what was read of answers: they may have used up a limit."""
+        if self._policy is not None:
+            self._policy.charged(summary)
+            self._look()
 
     async def _before(self, call: Call, policy: CallPolicy) -> None:
         """Let the policy refuse the tunnel, or change where it goes and with what key."""
@@ -198,21 +232,28 @@ class Tunnel:
             self._waiting.append(data)
             self.client.pause_reading()
             return
-        if self._answer.refused:
+        if self._answer.refused or (self._cut is not None and self._cut.reason is not None):
             return  # what follows a refused upgrade would reach the upstream unrouted
         side.transport.write(data)
         self._copy(frames.CLIENT_BYTES, data)
 
     def from_upstream(self, data: bytes) -> None:
-        """Pass bytes of the upstream on."""
-        self.client.write(data)
+        """Pass bytes of the upstream on, when they are on record."""
         at_ns = perf_counter_ns() + self._offset_ns
         body = self._answer.feed(data)
         if self._answer.fresh and self._tee is not None:
             self._answer.fresh = False
             self._tee.request_end(at_ns)
             self._tee.response_start(self._answer.status, self._answer.headers, at_ns)
+        if self._cut is not None and self._answer.switched:
+            head, body = data[: len(data) - len(body)], self._cut.passed(body)
+            data = head + body
         self._copy(frames.SERVER_BYTES, body)
+        if self._tee is not None:
+            self._tee.hand_over()
+        self.client.write(data)
+        if self._cut is not None:
+            self._say_why(self._cut)
         if self._answer.complete:
             self._over.set()
 
@@ -224,7 +265,10 @@ class Tunnel:
 
     def upstream_lost(self, error: Exception | None) -> None:
         """End the tunnel: the upstream is gone."""
-        if self._over.is_set():
+        if self._over.is_set() or (self._cut is not None and self._cut.said):
+            return
+        if self._cut is not None and self._cut.reason is not None:
+            self._over.set()
             return
         if error is not None or not self._answer.status:
             said = type(error).__name__ if error is not None else "closed"
@@ -255,8 +299,7 @@ class Tunnel:
 
     def _refuse(self, error: CollectorError) -> None:
         answer = refusal(error)
-        reason = _REASONS.get(answer.status, b"Error")
-        lines = [b"HTTP/1.1 %d %s\r\n" % (answer.status, reason)]
+        lines = [b"HTTP/1.1 %d %s\r\n" % (answer.status, HTTPStatus(answer.status).phrase.encode())]
         lines += [name + b": " + value + b"\r\n" for name, value in answer.headers]
         self.client.write(b"".join([*lines, b"connection: close\r\n\r\n", *answer.chunks]))
         self.client.close()

@@ -6,11 +6,12 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from spanhouse_collector.errors import ConfigError, ForbiddenTarget, Refused, UnknownUpstream
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_SLASHES = re.compile(rb"[/\\]")
 _LABEL = re.compile(rb"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,251}[a-z0-9])?\.?|\[[0-9a-f:.]+\]")
 
@@ -139,11 +140,14 @@ class Upstreams:
         return self._by_name.get(name)
 
     def route(self, raw_path: bytes) -> Route:
-        """Return where ``/{name}/…`` goes; raise ``UnknownUpstream`` or ``Refused``."""
+        """Return where ``/{name}/…`` goes; raise ``UnknownUpstream`` or ``Refused``.
+
+        What the operator configured with a path is reached below that path only.
+        """
         name, slash, rest = raw_path[1:].partition(b"/")
         upstream = self._by_path.get(name)
         if upstream is not None:
-            return Route(upstream, slash + rest or b"/")
+            return _below(upstream, slash + rest or b"/")
         return self._unusual(name.decode("latin-1"), rest)
 
     def _unusual(self, name: str, rest: bytes) -> Route:
@@ -151,7 +155,7 @@ class Upstreams:
         if name in BY_PLACE and name not in self._by_name:
             return self._by_place(name, rest)
         if name in self._by_name:
-            return Route(self._by_name[name], b"/" + rest)
+            return _below(self._by_name[name], b"/" + rest)
         if name in LOCAL_ENGINES:
             raise UnknownUpstream(
                 f"the upstream {name} is not configured",
@@ -195,6 +199,30 @@ class Upstreams:
                 "set SPANHOUSE_PROXY_TARGET_HOSTS to the hosts that may be asked, e.g. api.example.com,*.example.org",
             )
         return upstream
+
+
+def _below(upstream: Upstream, rest: bytes) -> Route:
+    if upstream.base_path and climbs(rest):
+        raise ForbiddenTarget(
+            f"the path leaves the base URL of the upstream {upstream.name}",
+            "ask for a path below the base URL, without .. in it",
+        )
+    return Route(upstream, rest)
+
+
+def climbs(path: bytes) -> bool:
+    """Tell whether a path, read as leniently as any server may, leads out of where it begins."""
+    if b"." not in path and b"%" not in path:
+        return False
+    depth = 0
+    for part in _SLASHES.split(unquote_to_bytes(unquote_to_bytes(path))):
+        if part.partition(b";")[0] == b"..":
+            depth -= 1
+            if depth < 0:
+                return True
+        elif part not in (b"", b"."):
+            depth += 1
+    return False
 
 
 def _matches(host: str, allowed: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reads messages out of a copy of a WebSocket's bytes (RFC 6455, with permessage-deflate, RFC 7692)."""
+"""WebSocket frames (RFC 6455): messages out of a copy (with permessage-deflate, RFC 7692), and where frames end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,58 @@ from collections.abc import Iterator
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _TAIL = b"\x00\x00\xff\xff"
 _CONTINUATION, _TEXT, _BINARY = 0, 1, 2
+_CLOSE = 0x88
+_MAX_REASON_BYTES = 123
+#: The one who is spoken to did what a policy does not allow (RFC 6455, 7.4.1).
+POLICY_VIOLATION = 1008
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """Return the frame by which a server closes a connection; a long reason is cut."""
+    text = reason.encode()[:_MAX_REASON_BYTES].decode("utf-8", "ignore").encode()
+    payload = code.to_bytes(2, "big") + text
+    return bytes((_CLOSE, len(payload))) + payload
+
+
+class Edges:
+    """Follows where frames end in one direction of a connection, without keeping what is in them."""
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._left = 0
+
+    @property
+    def at_edge(self) -> bool:
+        """Tell whether the last frame is whole."""
+        return not self._head and not self._left
+
+    def feed(self, data: bytes, *, to_edge: bool = False) -> int:
+        """Follow bytes that pass; return how many: all, or with ``to_edge`` up to the first end of a frame."""
+        position = 0
+        while position < len(data) and not (to_edge and self.at_edge):
+            if self._left:
+                step = min(self._left, len(data) - position)
+                self._left -= step
+                position += step
+                continue
+            self._head.append(data[position])
+            position += 1
+            length = _payload_bytes(self._head)
+            if length is not None:
+                self._head.clear()
+                self._left = length
+        return position
+
+
+def _payload_bytes(head: bytearray) -> int | None:
+    """Return how many bytes follow a frame's head, nothing as long as the head is not whole."""
+    if len(head) < 2:
+        return None
+    length = head[1] & 0x7F
+    extra = {126: 2, 127: 8}.get(length, 0)
+    if len(head) < 2 + extra + (4 if head[1] & 0x80 else 0):
+        return None
+    return int.from_bytes(head[2 : 2 + extra], "big") if extra else length
 
 
 class MessageReader:

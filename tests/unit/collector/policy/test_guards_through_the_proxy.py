@@ -1,8 +1,14 @@
 """Limits and stored keys on the way of real calls: client, proxy, upstream, over real sockets."""
 
+import asyncio
+import sqlite3
+import time
+
 import orjson
 
 from spanhouse_collector.policy.engine import open_vault
+from spanhouse_collector.policy.usage_file import UsageFile
+from spanhouse_collector.policy.windows import SLOTS
 from tests.fakes.upstream import Reply, Upstream
 from tests.unit.collector.policy.running import (
     CACHE,
@@ -203,3 +209,43 @@ async def test_a_websocket_gets_the_stored_key_and_counts(tmp_path) -> None:
             assert [answer.status for answer in answers] == [426, 429]
             assert upstream.requests[0].headers["authorization"] == f"Bearer {REAL}"
             assert upstream.requests[0].headers["upgrade"] == "websocket"
+
+
+async def test_a_locked_file_of_keys_holds_up_only_calls_with_stored_keys(tmp_path) -> None:
+    async with Upstream() as upstream:
+        vault = open_vault(tmp_path)
+        virtual, _ = vault.add("default", "team", REAL, [upstream.url])
+        vault.close()
+        lock = sqlite3.connect(tmp_path / "provider_keys.db", isolation_level=None)
+        async with running(tmp_path, {"openai": upstream.url}) as proxy:
+            lock.execute("PRAGMA locking_mode = EXCLUSIVE")
+            lock.execute("BEGIN EXCLUSIVE")
+            held = asyncio.create_task(proxy.ask(authorization=f"Bearer {virtual}"))
+            await asyncio.sleep(0.1)
+            for _ in range(5):
+                assert (await proxy.ask()).status == 200
+            assert not held.done(), "the others waited until it had given up"
+            lock.close()
+            assert (await held).status == 200
+            assert upstream.requests[-1].headers["authorization"] == f"Bearer {REAL}"
+
+
+def test_uses_are_read_while_another_process_has_the_file(tmp_path) -> None:
+    key = ("t", "tokens", 3600, "", "")
+    slot = time.time_ns() * SLOTS // (3600 * 10**9)
+    uses = UsageFile(tmp_path / "usage.db")
+    other = sqlite3.connect(tmp_path / "usage.db", isolation_level=None)
+    try:
+        uses.add(key, slot, 5)
+        deadline_s = time.monotonic() + 30
+        while not other.execute("SELECT 1 FROM uses").fetchone():
+            assert time.monotonic() < deadline_s
+        other.execute("BEGIN IMMEDIATE")
+        uses.add(key, slot, 2)  # the thread waits to write it
+        time.sleep(0.1)
+        assert uses.load(key, 0) == [(slot, 7)]
+        assert uses.failed_writes == 0, "the reader waited until the writer had given up"
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+        uses.close()

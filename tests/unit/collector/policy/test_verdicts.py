@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -85,6 +86,19 @@ def test_the_same_calls_as_on_the_server(q: str, user: str, tags: list[str], tea
     (verdict,) = read_verdicts(body).closed
     used = verdict.on(Caller(said, "ann"), 0.0)
     assert (used and used.value) == hit
+
+
+@given(st.text("ab%_é", max_size=4), st.text("ab%_é*", max_size=6))
+def test_wildcards_mean_the_same_on_both_sides(value: str, rest: str) -> None:
+    # Each side has its own matching: neither package may need the other.
+    pattern = "*" + rest
+    node = parse_filter(f"user:{pattern}")
+    (verdict,) = read_verdicts(reply(item(condition=server.condition_of(node)))).closed
+    matches = server.fits(node, server.Caller("p", value))
+    assert (verdict.on(Caller(context(value), ""), 0.0) is not None) == matches
+    if pattern.strip("*"):  # a lone star means any value but none
+        wanted = ".*".join(map(re.escape, pattern.split("*")))
+        assert matches == (re.fullmatch(wanted, value) is not None)
 
 
 def test_what_is_told_and_when_it_ends() -> None:

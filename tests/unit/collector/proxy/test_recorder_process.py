@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from spanhouse_collector.errors import Undeliverable
 from spanhouse_collector.parse.contract import CallEnd
 from spanhouse_collector.proxy import frames
+from spanhouse_collector.proxy import process as process_module
 from spanhouse_collector.proxy.process import RecorderProcess, RecorderSetup
 from spanhouse_collector.proxy.queue import Queue, peek
 from spanhouse_collector.proxy.tee import Tee
@@ -138,6 +140,37 @@ async def test_more_than_the_socket_takes_waits_and_goes_on(tmp_path: Path) -> N
         record(process, 2)
         await until(lambda: server.spans == 2, 30)
         assert process.backlog_bytes() == 0
+
+
+async def test_more_than_the_socket_takes_outlives_the_proxy(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    async with recorder(path, Server(away=True)) as process:
+        for number in range(20):
+            record(process, number, bytes(1024 * 1024))
+        child = child_of(process)
+        assert process.backlog_bytes() > 0
+        process._close()  # what the system does for a proxy that is killed
+        await until(lambda: ended(child))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT SUM(spans) FROM batches").fetchone() == (20,)
+
+
+async def test_the_next_one_is_started_beside_the_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spawn, begun, go_on = process_module._spawn, threading.Event(), threading.Event()
+
+    def slowly(*ends: Any) -> Any:
+        begun.set()
+        assert go_on.wait(60), "nothing else ran meanwhile"
+        return spawn(*ends)
+
+    server = Server()
+    async with recorder(tmp_path / "queue.db", server) as process:
+        monkeypatch.setattr(process_module, "_spawn", slowly)
+        os.kill(child_of(process), 9)
+        await until(begun.is_set)
+        record(process, 1)
+        go_on.set()
+        await until(lambda: server.spans == 1)
 
 
 async def test_calls_that_begin_after_it_died_wait_for_the_next(tmp_path: Path) -> None:

@@ -41,6 +41,15 @@ async def test_a_name_that_does_not_exist() -> None:
         await resolve("does-not-exist.invalid", 443, private_allowed=False)
 
 
+@pytest.mark.parametrize("path", [
+    "/mine/..", "/mine/../admin", "/mine/x/../../admin", "/mine/%2e%2e/admin", "/mine/.%2E/admin", "/mine/%252e%252e/admin",
+    "/mine/x/..%2f..%2fadmin", "/mine/..\\admin", "/mine/..%5cadmin", "/mine/./..//admin", "/mine/..;a=b/admin",
+])  # fmt: skip
+def test_a_path_does_not_lead_out_of_what_the_operator_configured(path: str) -> None:
+    with pytest.raises(ForbiddenTarget, match="leaves the base URL"):
+        route(path)
+
+
 def route(path: str, **own: str):
     upstreams = Upstreams({"mine": "http://127.0.0.1:9000/base/"}, ["api.example.com", "*.example.org"])
     return Router(upstreams).route(path.encode(), b"", [], {name.replace("_", "-"): text for name, text in own.items()})
@@ -56,6 +65,8 @@ def route(path: str, **own: str):
     ("/vertex/global/v1/projects/p", "https://aiplatform.googleapis.com/v1/projects/p"),
     ("/bedrock/eu-central-1/model/m%3A0/converse", "https://bedrock-runtime.eu-central-1.amazonaws.com/model/m%3A0/converse"),
     ("/mine//x/../y", "http://127.0.0.1:9000/base//x/../y"),
+    ("/mine/x/%2e%2e/v1/...", "http://127.0.0.1:9000/base/x/%2e%2e/v1/..."),
+    ("/openai/../x", "https://api.openai.com/../x"),
 ])  # fmt: skip
 def test_paths_name_upstreams(path: str, url: str) -> None:
     found = route(path)

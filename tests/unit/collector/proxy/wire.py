@@ -122,13 +122,14 @@ def _headers(lines: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
 class RawUpstream:
     """Answers each request with the steps that ``script`` has for its path, else with ``default``."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.requests: list[Message] = []
         self.script: dict[bytes, list[Step]] = {}
         self.default: list[Step] = [b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"]
         self.gone = threading.Event()
         self.continues = True
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
