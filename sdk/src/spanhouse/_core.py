@@ -20,6 +20,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 from spanhouse import _ambient
 from spanhouse import _attributes as a
 from spanhouse._log import warn_rarely
+from spanhouse._serialize import well_formed
 from spanhouse._state import STATE
 
 KINDS = (
@@ -146,9 +147,9 @@ def finish(span: trace.Span, attributes: dict[str, Any] | None = None, end_time_
                 span.set_attribute(*attributes.popitem())
             else:
                 span.set_attributes(attributes)
-        span.end(end_time_ns)
     except Exception as error:
-        warn_rarely("finish", "a span could not be ended: %s: %s", type(error).__name__, error)
+        warn_rarely("finish", "what a call returned could not be recorded: %s", type(error).__name__)
+    _end(span, end_time_ns)
 
 
 def fail(
@@ -159,9 +160,16 @@ def fail(
         if attributes:
             span.set_attributes(attributes)
         mark_failed(span, error, end_time_ns)
-        span.end(end_time_ns)
     except Exception as problem:
-        warn_rarely("fail", "a failed span could not be ended: %s: %s", type(problem).__name__, problem)
+        warn_rarely("fail", "a failure could not be recorded: %s", type(problem).__name__)
+    _end(span, end_time_ns)
+
+
+def _end(span: trace.Span, end_time_ns: int | None) -> None:
+    try:
+        span.end(end_time_ns)
+    except Exception as error:
+        warn_rarely("end", "a span could not be ended: %s: %s", type(error).__name__, error)
 
 
 def mark_failed(span: trace.Span, error: BaseException, time_ns: int | None = None) -> None:
@@ -178,7 +186,11 @@ def mark_failed(span: trace.Span, error: BaseException, time_ns: int | None = No
         return
     message = _message(error)
     span.set_status(Status(StatusCode.ERROR, f"{name}: {message}" if message else name))
-    span.record_exception(error, timestamp=time_ns)
+    try:
+        span.record_exception(error, timestamp=time_ns)
+    except Exception:
+        # Its message or stack cannot be written; that it failed can.
+        span.add_event("exception", {"exception.type": name, "exception.message": message}, time_ns)
 
 
 def _qualified_name(error: BaseException) -> str:
@@ -188,7 +200,7 @@ def _qualified_name(error: BaseException) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        return str(error)[:4000]
+        return well_formed(str(error)[:4000])
     except Exception:
         return ""
 

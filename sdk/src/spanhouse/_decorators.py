@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -92,9 +93,19 @@ def wrap(
         return wrap_async_generator(call)
     if inspect.isgeneratorfunction(target):
         return wrap_generator(call)
-    if inspect.iscoroutinefunction(target):
+    # An object with an async ``__call__`` is called like a coroutine function.
+    if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(type(target).__call__):
         return _wrap_coroutine(call)
-    return _wrap_function(call)
+    return _with_extras(_wrap_function(call), target)
+
+
+def _with_extras(recorded: Any, target: Any) -> Any:
+    """Give the wrapper of an object that is no plain function (``functools.lru_cache``) its further methods."""
+    if not isinstance(target, types.FunctionType):
+        for name in dir(type(target)):
+            if not name.startswith("_") and not hasattr(recorded, name):
+                setattr(recorded, name, getattr(target, name))
+    return recorded
 
 
 def _begin(call: Call, context: Any, args: Any, kwargs: Any) -> otel_trace.Span:

@@ -38,6 +38,10 @@ _SUPPRESS_KEYS = tuple(
 )
 
 
+#: Taken only by the first threads of a child after such a fork, so no parent can have left it locked.
+_unannounced_fork = threading.Lock()
+
+
 @dataclass(frozen=True, eq=False)
 class Lane:
     """One kind of thing to send. ``encode`` returns a body of all items, raising for a bad one."""
@@ -85,6 +89,7 @@ class Sender:
         self._fork_guard = _forget_on_fork(self)
 
     def _start_fresh(self) -> None:
+        self._pid = os.getpid()
         # Re-entrant because a garbage collection inside `put` may close a generator whose span ends
         # right here, on this thread.
         self._lock = threading.RLock()
@@ -105,6 +110,8 @@ class Sender:
         """Queue one item of about ``size_bytes``; the oldest are dropped when the queue is full."""
         if self._closed:
             return
+        if os.getpid() != self._pid:
+            self._begin_anew_in_child()
         limits = self.limits
         dropped = 0
         with self._lock:
@@ -123,6 +130,13 @@ class Sender:
             self._start_thread()
         elif full and self._idle:
             self._wake_up()
+
+    def _begin_anew_in_child(self) -> None:
+        """Notice a fork that Python was not told of: uWSGI forks its workers in C and runs no hooks."""
+        with _unannounced_fork:
+            if os.getpid() != self._pid:
+                self.stats = Stats()
+                self._start_fresh()
 
     def _warn_full(self) -> None:
         total = self.stats.dropped_full
@@ -151,6 +165,8 @@ class Sender:
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything queued before this call is sent or dropped; tell whether it is."""
         deadline = time.monotonic() + timeout_s
+        if os.getpid() != self._pid:
+            self._begin_anew_in_child()
         with self._lock:
             target = self._put_count
         while not self._is_finished(target):

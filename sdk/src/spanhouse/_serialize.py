@@ -11,15 +11,21 @@ import enum
 import json
 import math
 import pathlib
+import re
 import types
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 MAX_CHARACTERS = 512 * 1024
+#: Base64 has a bound of its own, some 3 MB of bytes; what is beyond it is cut to its beginning.
+MAX_MEDIA_CHARACTERS = 4 * 1024 * 1024
 MAX_DEPTH = 10
 MAX_NODES = 20_000
 MAX_REPR_CHARACTERS = 1000
+_MEDIA_FROM = 4096
+_MEDIA_HEAD = 2048
+_BASE64_HEAD = re.compile(r"(?:data:[\w.+/-]{1,100};base64,)?([A-Za-z0-9+/_-]{512})")
 _SMALL_ARRAY = 64
 _SHORT_STRING = 8192
 _ELLIPSIS = "…"
@@ -51,7 +57,7 @@ def quick(value: Any) -> str | None:
 
 
 def to_json(value: Any) -> str:
-    """Return JSON text of at most about ``MAX_CHARACTERS`` characters."""
+    """Return JSON text of at most about ``MAX_CHARACTERS`` characters, and ``MAX_MEDIA_CHARACTERS`` of base64."""
     text = quick(value)
     if text is not None:
         return text
@@ -121,6 +127,7 @@ class _Reducer:
 
     def __init__(self) -> None:
         self.characters_left = MAX_CHARACTERS
+        self.media_characters_left = MAX_MEDIA_CHARACTERS
         self.nodes_left = MAX_NODES
         self.open_ids: set[int] = set()
 
@@ -162,7 +169,7 @@ class _Reducer:
         if isinstance(value, _CODE_TYPES):
             return f"<{getattr(value, '__qualname__', None) or getattr(value, '__name__', _type_name(value))}>"
         if isinstance(value, BaseException):
-            return {"type": _type_name(value), "message": self._text(_safe(str, value))}
+            return {"type": _type_name(value), "message": self._text(safe(str, value))}
         if dataclasses.is_dataclass(value):
             return self._pairs(((f.name, getattr(value, f.name, None)) for f in dataclasses.fields(value)), depth)
         return self._foreign(value, depth)
@@ -204,7 +211,7 @@ class _Reducer:
             if self.nodes_left <= 0 or self.characters_left <= 0:
                 result[_ELLIPSIS] = "truncated"
                 break
-            name = key if isinstance(key, str) else clip(_safe(str, key), MAX_REPR_CHARACTERS)
+            name = key if isinstance(key, str) else clip(safe(str, key), MAX_REPR_CHARACTERS)
             self.characters_left -= len(name)
             result[name] = self.reduce(value, depth)
         return result
@@ -219,17 +226,29 @@ class _Reducer:
         return result
 
     def _text(self, text: str) -> str:
+        if len(text) >= _MEDIA_FROM and _is_base64(text):
+            # An image must not use up the room of the words beside it.
+            room = self.media_characters_left
+            self.media_characters_left -= len(text) if len(text) <= room else 0
+            return text if len(text) <= room else clip(text, _MEDIA_HEAD)
         text = clip(text, max(self.characters_left, 1))
         self.characters_left -= len(text)
         return text
 
     def _repr(self, value: Any) -> str:
-        return clip(_safe(repr, value), MAX_REPR_CHARACTERS)
+        return clip(safe(repr, value), MAX_REPR_CHARACTERS)
 
 
-def _safe(render: Any, value: Any) -> str:
+def _is_base64(text: str) -> bool:
+    """Tell whether this is base64: no word is that long, and one in one case would be a test's."""
+    head = _BASE64_HEAD.match(text)
+    return head is not None and not (head[1].isalpha() or head[1] in (head[1].upper(), head[1].lower()))
+
+
+def safe(render: Any, value: Any) -> str:
+    """Return what ``render`` (``str`` or ``repr``) makes of a value, whatever that does."""
     try:
-        return str(render(value))
+        return well_formed(str(render(value)))
     except Exception:
         return f"<unprintable {_type_name(value)}>"
 

@@ -13,10 +13,10 @@ from spanhouse import _ambient, _core
 from spanhouse import _attributes as a
 from spanhouse._calls import llm_output
 from spanhouse._documents import to_documents
-from spanhouse._log import warn_rarely
+from spanhouse._log import never_raises, warn_rarely
 from spanhouse._messages import parts, to_messages
 from spanhouse._responses import usage_attributes
-from spanhouse._serialize import to_json, to_text
+from spanhouse._serialize import safe, to_json, to_text, well_formed
 from spanhouse._state import STATE
 
 _NS_PER_S = 1_000_000_000
@@ -33,7 +33,7 @@ class Span:
         self, kind: _core.Kind, attributes: Mapping[str, Any] | None = None, start_time_ns: int | None = None
     ) -> None:
         self._kind = kind
-        self._attributes = dict(attributes or {})
+        self._attributes = _given(attributes)
         self._start_time_ns = start_time_ns
         self._span: trace.Span = trace.INVALID_SPAN
         self._token: Any = None
@@ -80,15 +80,16 @@ class Span:
         """Tell whether what is set here goes anywhere."""
         return self._span.is_recording()
 
+    @never_raises
     def set_attribute(self, key: str, value: Any) -> None:
         """Set one attribute: a text, number, boolean or list of these; anything else becomes JSON."""
         self._set({key: _attribute_value(value)})
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set several attributes."""
-        for key, value in attributes.items():
-            self.set_attribute(key, value)
+        self._set(_given(attributes))
 
+    @never_raises
     def set_input(self, value: Any) -> None:
         """Record what went in; for tools these are the arguments, for retrievers a text is the query."""
         if not self._wants_content():
@@ -98,6 +99,7 @@ class Span:
             found[a.QUERY_TEXT] = to_text(value)
         self._set(found)
 
+    @never_raises
     def set_output(self, value: Any) -> None:
         """Record what came out; for retrievers a list of documents is shown as such."""
         if not self._wants_content():
@@ -107,6 +109,7 @@ class Span:
             {a.DOCUMENTS: to_json(documents)} if documents is not None else {self._kind.output_key: to_text(value)}
         )
 
+    @never_raises
     def set_error(self, error: BaseException | str) -> None:
         """Mark the span as failed although its block goes on."""
         if not self._span.is_recording():
@@ -114,7 +117,7 @@ class Span:
         if isinstance(error, BaseException):
             _core.mark_failed(self._span, error, self.end_time_ns)
         else:
-            self._span.set_status(trace.Status(trace.StatusCode.ERROR, str(error)))
+            self._span.set_status(trace.Status(trace.StatusCode.ERROR, safe(str, error)))
 
     def _wants_content(self) -> bool:
         return STATE.capture and self._span.is_recording()
@@ -135,6 +138,7 @@ class LlmCall(Span):
         self._first_token_s: float | None = None
         return self
 
+    @never_raises
     def set_input(self, value: Any) -> None:
         """Record the messages sent: a text, or messages in OpenAI's, Anthropic's or OTel's form."""
         if self._wants_content():
@@ -151,6 +155,7 @@ class LlmCall(Span):
         except Exception as error:
             warn_rarely("output", "an answer could not be recorded: %s", type(error).__name__)
 
+    @never_raises
     def set_usage(
         self,
         input_tokens: int | None = None,
@@ -164,6 +169,7 @@ class LlmCall(Span):
             usage_attributes(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens)
         )
 
+    @never_raises
     def set_response(
         self, model: str | None = None, response_id: str | None = None, finish_reason: str | None = None
     ) -> None:
@@ -171,8 +177,9 @@ class LlmCall(Span):
         found: dict[str, Any] = {a.RESPONSE_MODEL: model, a.RESPONSE_ID: response_id}
         if finish_reason is not None:
             found[a.FINISH_REASONS] = [finish_reason]
-        self._set({key: value for key, value in found.items() if value is not None})
+        self._set(_given({key: value for key, value in found.items() if value is not None}))
 
+    @never_raises
     def mark_first_token(self, time_ns: int | None = None) -> None:
         """Say that the first token of a stream is here; later calls change nothing.
 
@@ -188,11 +195,26 @@ class LlmCall(Span):
 
 
 def _attribute_value(value: Any) -> Any:
-    if isinstance(value, (str, bool, int, float)):
-        return value
-    if isinstance(value, (list, tuple)) and value and all(type(item) is type(value[0]) for item in value):
-        return list(value) if isinstance(value[0], (str, bool, int, float)) else to_json(value)
+    try:
+        if isinstance(value, str):
+            return well_formed(str.__str__(value))
+        if isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, (list, tuple)) and value and all(type(item) is type(value[0]) for item in value):
+            plain = isinstance(value[0], (str, bool, int, float))
+            return [_attribute_value(item) for item in value] if plain else to_json(value)
+    except Exception:
+        return f"<unserialisable {type(value).__name__}>"
     return to_json(value)
+
+
+def _given(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return attributes as OpenTelemetry takes them; none where they cannot be read."""
+    try:
+        return {safe(str, key): _attribute_value(value) for key, value in attributes.items()} if attributes else {}
+    except Exception as error:
+        warn_rarely("attributes", "attributes could not be read: %s", type(error).__name__)
+        return {}
 
 
 def span(
@@ -206,12 +228,16 @@ def span(
     """Return a span for a ``with`` block; ``kind`` is one of those of the decorators, or ``embedding``,
     ``reranker``, ``guardrail``, ``evaluator`` or plain ``span``.
     """
-    described = _core.describe(kind, str(name))
-    made = Span(described, attributes, start_time_ns)
-    if input is not None and STATE.capture:
-        made._attributes[described.input_key] = to_text(input)
-        if described.kind == "retriever" and isinstance(input, str):
-            made._attributes[a.QUERY_TEXT] = to_text(input)
+    try:
+        described = _core.describe(kind, safe(str, name))
+        made = Span(described, attributes, start_time_ns)
+        if input is not None and STATE.capture:
+            made._attributes[described.input_key] = to_text(input)
+            if described.kind == "retriever" and isinstance(input, str):
+                made._attributes[a.QUERY_TEXT] = to_text(input)
+    except Exception as error:
+        warn_rarely("span", "a span could not be described: %s", type(error).__name__)
+        return Span(_core.describe("span", safe(str, name)))
     return made
 
 
@@ -232,21 +258,30 @@ def llm_call(
     ``provider``: OpenTelemetry's name, such as ``openai`` or ``anthropic``. ``parameters``: temperature
     and the like. ``operation``: ``chat``, ``embeddings``, ``text_completion`` and so on.
     """
-    found: dict[str, Any] = {a.REQUEST_MODEL: str(model)}
-    if provider:
-        found[a.PROVIDER] = str(provider)
-    for name, value in (parameters or {}).items():
-        found[a.REQUEST_PREFIX + name] = _attribute_value(value)
-    if STATE.capture:
-        as_messages = to_messages(messages)
-        if as_messages:
-            found[a.INPUT_MESSAGES] = to_json(as_messages)
-        if system is not None:
-            found[a.SYSTEM_INSTRUCTIONS] = to_json(parts(system))
-        if tools:
-            found[a.TOOL_DEFINITIONS] = to_json(tools)
-    found.update(attributes or {})
-    kind = "embedding" if operation == "embeddings" else "llm"
-    described = _core.describe(kind, str(model), {a.OPERATION: operation})
-    described = _core.Kind(kind, f"{operation} {model}", described.span_kind, described.static)
+    name, doing = safe(str, model), safe(str, operation)
+    found: dict[str, Any] = {a.REQUEST_MODEL: name}
+    try:
+        if provider:
+            found[a.PROVIDER] = safe(str, provider)
+        found.update((a.REQUEST_PREFIX + key, value) for key, value in _given(parameters).items())
+        if STATE.capture:
+            found.update(_call_content(messages, system, tools))
+    except Exception as error:
+        warn_rarely("llm_call", "what a model call was given could not be recorded: %s", type(error).__name__)
+    found.update(_given(attributes))
+    kind = "embedding" if doing == "embeddings" else "llm"
+    described = _core.describe(kind, name, {a.OPERATION: doing})
+    described = _core.Kind(kind, f"{doing} {name}", described.span_kind, described.static)
     return LlmCall(described, found, start_time_ns)
+
+
+def _call_content(messages: Any, system: Any, tools: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    as_messages = to_messages(messages)
+    if as_messages:
+        found[a.INPUT_MESSAGES] = to_json(as_messages)
+    if system is not None:
+        found[a.SYSTEM_INSTRUCTIONS] = to_json(parts(system))
+    if tools:
+        found[a.TOOL_DEFINITIONS] = to_json(tools)
+    return found

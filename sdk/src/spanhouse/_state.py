@@ -48,6 +48,10 @@ class State:
         #: Span ids started after the fork with an explicit earlier start time.
         self.backdated: set[int] = set()
 
+    def __reduce__(self) -> str:
+        """Pickle as the name of the one object: Ray, Dask and others send decorated functions to other processes."""
+        return "STATE"
+
 
 STATE = State()
 

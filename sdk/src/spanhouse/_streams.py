@@ -27,13 +27,13 @@ class Collected:
     def add(self, item: Any) -> None:
         """Take one yielded item; past the bounds it is only counted. Never raises."""
         self.count += 1
-        if isinstance(item, str):
-            if self._characters < MAX_CHARACTERS:
-                self._items.append(item)
-                self._characters += len(item)
-            return
-        self._all_text = False
         try:
+            if isinstance(item, str):
+                if self._characters < MAX_CHARACTERS:
+                    self._characters += len(item)
+                    self._items.append(item)
+                return
+            self._all_text = False
             if self._chunks is None and _is_chunk(item):
                 self._chunks = _Chunks()
             if self._chunks is not None:
@@ -42,6 +42,7 @@ class Collected:
                 # Reduced now: a consumer may change or close what it was handed.
                 self._items.append(plain(item))
         except Exception:
+            self._all_text = False
             self._items.append("<unserialisable>")
 
     def text(self) -> str | None:

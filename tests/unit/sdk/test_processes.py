@@ -89,6 +89,27 @@ print([child.exitcode for child in children])
     assert values == ["child 0", "child 1", "child 2", "parent"]
 
 
+def test_workers_forked_in_c_as_of_uwsgi(server):
+    """Python's own hooks around a fork are not run, and the sender's thread exists in the parent only."""
+    code = (
+        STEP
+        + """
+import ctypes, os
+step("parent")
+assert spanhouse.flush()
+pid = ctypes.PyDLL(None).fork()
+if not pid:
+    step("child")
+    os._exit(0 if spanhouse.flush() else 1)
+print(os.waitpid(pid, 0)[1])
+"""
+    )
+    process = start(code, server.url)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "0\n", "")
+    assert sorted(span.json("spanhouse.input")["value"] for span in server.spans) == ["child", "parent"]
+
+
 def test_pre_forked_workers_as_of_gunicorn(server):
     code = (
         STEP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import datetime
 import decimal
@@ -154,3 +155,21 @@ def test_any_value_becomes_utf8_json(value):
     alone = json.loads(to_json(value).encode())
     arguments = json.loads(arguments_to_json(['"a":'], (value,), {"b": value}).encode())
     assert arguments == {"a": alone, "b": alone}
+
+
+def test_media_leave_room_for_the_words_beside_them() -> None:
+    def parts(data: str) -> list[dict[str, str]]:
+        return [
+            {"type": "blob", "content": data},
+            {"type": "blob", "content": data[::-1]},
+            {"type": "text", "content": "x"},
+        ]
+
+    picture = base64.b64encode(bytes(range(256)) * 6000).decode()  # 2 MB in base64
+    kept = json.loads(to_json(parts(picture)))
+    assert [part["content"] for part in kept] == [picture, picture[::-1], "x"]
+    kept = json.loads(to_json(parts(picture + picture)))
+    assert kept[0]["content"] == picture + picture
+    assert kept[1]["content"] == (picture + picture)[::-1][:2047] + "…"
+    assert kept[2]["content"] == "x"
+    assert len(to_json("Ab" * 10**6)) <= MAX_CHARACTERS + 10
