@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from spanhouse_server.store.columnar import open_columnar
 from spanhouse_server.store.contract import ColumnarStore
 from tests.contract.clickhouse_http import ClickHouseHttp
 
-OpenColumnar = Callable[[], ColumnarStore]
+OpenColumnar = Callable[..., ColumnarStore]
 
 
 @pytest.fixture(scope="module", params=["embedded", "http"])
@@ -24,11 +25,11 @@ def open_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     """Open the same store again and again: in this process, or over HTTP in another."""
     folder = tmp_path_factory.mktemp("columnar")
     if request.param == "embedded":
-        yield lambda: open_columnar(f"chdb://{folder}", memory_mb=1024, query_timeout_s=10)
+        yield partial(open_columnar, f"chdb://{folder}", memory_mb=1024, query_timeout_s=10)
         return
     server = ClickHouseHttp(folder)
     server.start()
-    yield lambda: open_columnar(server.dsn, memory_mb=1024, query_timeout_s=10)
+    yield partial(open_columnar, server.dsn, memory_mb=1024, query_timeout_s=10)
     server.stop()
 
 

@@ -22,6 +22,7 @@ from spanhouse_server.model.alerts import (
     RuleProgress,
     Silence,
     Transition,
+    version_of,
 )
 from spanhouse_server.store.alert_records import AlertRecords
 from spanhouse_server.store.contract import RecordsStore
@@ -149,6 +150,17 @@ def test_inhibitions_are_set_per_project(records: RecordsStore, alerts: AlertRec
     assert (alerts.inhibitions("default"), alerts.inhibitions("other")) == (own, ())
 
 
+def test_inhibitions_are_not_overwritten_unseen(alerts: AlertRecords) -> None:
+    one, two = (Inhibition((Matcher("a", "=", value),), (Matcher("c", "=", "d"),)) for value in "12")
+    seen = version_of(alerts.inhibitions("default"))
+    alerts.put_inhibitions("default", (one,), seen)
+    with pytest.raises(Conflict):
+        alerts.put_inhibitions("default", (two,), seen)
+    assert alerts.inhibitions("default") == (one,)
+    alerts.put_inhibitions("default", (one, two), version_of((one,)))
+    assert alerts.inhibitions("default") == (one, two)
+
+
 def test_an_evaluation_is_written_once(alerts: AlertRecords, kept: Rule) -> None:
     made, steps = firing(kept)
     assert commit(alerts, kept, None, T0, [made], steps)
@@ -213,10 +225,12 @@ def test_what_fired_in_a_range(records: RecordsStore, alerts: AlertRecords, kept
         alerts.close_alerts([made], steps, T0 * NS)
     pending = alert(id="p", rule_id=kept.id, state="pending", fired_s=None)
     alerts.close_alerts([pending], [Transition("p", "pending", T0)], T0 * NS)
+    grown, _ = firing(kept, 3, severity="critical", fired_s=T0 + 500)
+    alerts.close_alerts([grown], [Transition(grown.id, "escalated", T0 + 600)], T0 * NS)
     found = alerts.fired_between("default", T0 + 100, T0 + 700, 10)
-    assert [each.id for each in found] == ["a3", "a2", "a1"]
-    assert (found[0].labels, found[0].evidence) == ({"model": "3"}, {})
-    assert [each.id for each in alerts.fired_between("default", T0 + 100, T0 + 700, 1)] == ["a3"]
+    assert [(each.alert.id, each.escalated_s) for each in found] == [("a3", T0 + 600), ("a2", None), ("a1", None)]
+    assert (found[0].alert.labels, found[0].alert.evidence) == ({"model": "3"}, {})
+    assert [each.alert.id for each in alerts.fired_between("default", T0 + 100, T0 + 700, 1)] == ["a3"]
     assert alerts.fired_between(records.create_project("other").id, T0, T0 + 10_000, 10) == []
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from spanhouse_server.derive.holder import Holder
+from spanhouse_server.derive.holder import LONGEST_CALL_S, Holder
 from spanhouse_server.errors import BadRequest, LeaseLost, NotFound
 from spanhouse_server.store.contract import RecordsStore
 from spanhouse_server.store.records import leases as lease_records
@@ -54,6 +54,30 @@ def test_one_holds_it_and_another_waits_until_it_was_silent_for_the_whole_time(r
     taken = two.acquire(0, 0)
     assert taken is not None
     assert (taken.holder, taken.position_ns, taken.fence) == ("b/1", 5, state.fence + 1)
+
+
+def test_a_stuck_worker_loses_its_lease_though_its_process_lives(records, clock):
+    one, two = holder(records, clock, "a/1"), holder(records, clock, "b/1")
+    assert one.acquire(5, 7) is not None
+    stuck = one.next()
+    assert two.acquire(0, 0) is None
+    while clock.s < 1000 + LONGEST_CALL_S - TTL_S / 3:
+        clock.s += TTL_S / 3
+        one.beat()
+        assert two.acquire(0, 0) is None, "a long call is no stuck one"
+    for _ in range(5):
+        clock.s += TTL_S / 3
+        one.beat()
+        taken = two.acquire(0, 0)
+        if taken is not None:
+            break
+    assert taken is not None
+    assert not stuck.still_held()
+    # It comes round: nothing of its call is written, and the next one begins with taking the lease.
+    with pytest.raises(LeaseLost):
+        records.move_cursor("w", stuck.fence, 9, 9)
+    with pytest.raises(LeaseLost):
+        one.next()
 
 
 def test_a_process_that_slept_through_a_take_over_writes_nothing_more(records, clock):

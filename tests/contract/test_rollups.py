@@ -15,7 +15,9 @@ from spanhouse_server.clock import MAX_TIME_NS
 from spanhouse_server.derive.contract import Lease, TimeWindow
 from spanhouse_server.derive.rollup import Rollup
 from spanhouse_server.derive.runner import Runner
-from spanhouse_server.query import metrics, rollups
+from spanhouse_server.query import metrics, pieces, rollups
+from spanhouse_server.query.cost.by_value import spent_by_value, spent_so_far
+from spanhouse_server.query.cost.selection import CostQuery
 from spanhouse_server.query.metrics import MetricQuery, metric_series
 from spanhouse_server.query.times import Window
 from spanhouse_server.store import rows
@@ -95,14 +97,15 @@ def both(
 ) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
     """Return a metric from rollups and from the spans alone, and the plans that were made."""
     plans = []
+    plan_range = rollups.plan_range
 
     def planned(*arguments: Any, **more: Any) -> rollups.Plan:
-        plans.append(rollups.plan_range(*arguments, **more))
+        plans.append(plan_range(*arguments, **more))
         return plans[-1]
 
-    monkeypatch.setattr(metrics, "plan_range", planned)
+    monkeypatch.setattr(rollups, "plan_range", planned)
     rolled = metric_series(store, "p", query)
-    monkeypatch.setattr(metrics, "rolled_keys", lambda *_: None)
+    monkeypatch.setattr(pieces, "rolled_keys", lambda *_: None)
     raw = metric_series(store, "p", query)
     monkeypatch.undo()
     return rolled, raw, plans
@@ -246,6 +249,28 @@ def test_rollups_outlive_their_spans_and_a_late_span_does_not_undo_them(store, r
     for _ in range(2):
         assert metric_series(store, "p", query)["series"][0]["total"] == 20
         look(made)
+
+
+def test_what_spans_spent_stays_spent_when_they_expire(store, records, clock):
+    """A month's budget where spans are kept for a week: the limit must not come back."""
+    traffic = Traffic(store, clock, 12)
+    rows_now = [
+        replace(traffic.row(f"{at:016x}", T0 + at * 60 * NS), retention_days=7, received_at=FAR_S) for at in range(200)
+    ]
+    store.insert("span_index", rows.lines(rows_now))
+    look(runner(store, records, clock, retention_days=0))
+    window = CostQuery(Window(T0 - 86_400 * NS, T0 + 86_400 * NS))
+    before, by_model = (spent_by_value(store, "p", window, field, 10) for field in ("", "model"))
+    assert spent_so_far(store, "p", window, "", 10) == before
+    assert before[""].used_usd == sum((row.cost_usd for row in rows_now if row.counted and row.cost_usd), Decimal(0))
+    clock.ns = (FAR_S + 10 * 86_400) * NS
+    with store._inserts.client() as client:
+        client.command("TRUNCATE TABLE span_index")
+    assert spent_by_value(store, "p", window, "", 10)[""].used_usd == 0
+    assert spent_so_far(store, "p", window, "", 10)[""].used_usd == before[""].used_usd
+    found = spent_so_far(store, "p", window, "model", 10)
+    expected = {model: spent.used_usd for model, spent in by_model.items() if spent.used_usd}
+    assert {model: spent.used_usd for model, spent in found.items()} == expected
 
 
 def test_what_rollups_cannot_tell_is_read_from_the_spans(store, records, clock, monkeypatch):

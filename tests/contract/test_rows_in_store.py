@@ -137,7 +137,7 @@ def test_rows_without_names_are_the_same_rows(columnar: ColumnarStore) -> None:
     span = make_span()
     named, bare = span_row("named", T0, 0, span), span_row("bare", T0, 0, span)
     columnar.insert("spans", lines([named]))
-    columnar.insert("spans", bare_span(bare), COLUMNS["spans"])
+    columnar.insert("spans", bare_span(list(bare.values())), COLUMNS["spans"])
     index = index_row("named", facts_of(T0, 0, span), T0)
     columnar.insert("span_index", lines([index]))
     columnar.insert("span_index", bare_index([replace(index, project_id="bare")]), COLUMNS["span_index"])

@@ -53,8 +53,9 @@ ENVIRONMENTS: dict[str, list[str]] = {
     ],
     "langfuse": ["langfuse==5.0.4", "openai==3.54.0", EXPORTER],
     "logfire": ["logfire==5.2.0", *CLIENTS],
+    "logfire_sdk": ["logfire-sdk==5.4.0", *CLIENTS],  # the same, by its name of today
     "pydantic_ai": ["pydantic-ai-slim[openai,anthropic]==2.68.0", *CLIENTS],
-    "mlflow": ["mlflow-tracing==3.17.2", "openai==3.54.0", EXPORTER],
+    "mlflow": ["mlflow-tracing==3.17.2", *CLIENTS],
     "chroma": ["chromadb==1.5.9", "opentelemetry-instrumentation-chromadb==0.62.4", EXPORTER],
     "engines": [
         "openai==2.54.0",
@@ -69,17 +70,17 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "langsmith==0.15.0",
         "langchain==1.4.7",
         "langchain-openai==1.7.3",
-        "openai==3.54.0",
-        EXPORTER,
+        *CLIENTS,
     ],
     **FRAMEWORK_ENVIRONMENTS,
 }
-#: A package of an environment that requires releases of others that some indexes have not (litellm and Haystack
-#: want certifi of a day later): it is installed without, and what it requires with whatever release there is.
+#: A package of an environment that requires releases of others that some indexes have not (litellm, Haystack and
+#: Logfire want certifi of a day later): it is installed without, and what it requires with whatever release there is.
 UNMET: dict[str, tuple[str, tuple[str, ...]]] = {
     "litellm": ("litellm", ("certifi",)),
     "litellm_proxy": ("litellm[proxy]", ("certifi", "litellm-proxy-extras", "litellm-enterprise")),
     "haystack": ("haystack-ai", ("certifi",)),
+    "logfire_sdk": ("logfire-sdk", ("certifi",)),
 }
 #: Packages of an environment that are installed alone: of a serving engine only its tracing is used, not what computes.
 ALONE = {"engines": ["vllm==0.33.0", "sglang==0.5.23"]}
@@ -91,7 +92,7 @@ NODE_TELEMETRY = [
 ]
 #: Environments of Node, installed with npm.
 NODE_ENVIRONMENTS: dict[str, list[str]] = {
-    "vercel_legacy": ["ai@6.0.326", "@ai-sdk/openai@3.0.141", *NODE_TELEMETRY],
+    "vercel_legacy": ["ai@6.0.326", "@ai-sdk/openai@3.0.141", "@ai-sdk/anthropic@3.0.139", *NODE_TELEMETRY],
     "genkit": [
         "genkit@1.42.0",
         "@genkit-ai/compat-oai@1.42.0",
@@ -99,7 +100,10 @@ NODE_ENVIRONMENTS: dict[str, list[str]] = {
         "@opentelemetry/sdk-trace-base@1.25.1",
     ],
     "claude_code": ["@anthropic-ai/claude-code@2.1.197"],
-    "vercel_latest": ["ai@7.0.173", "@ai-sdk/openai@4.0.118", "@ai-sdk/otel@1.0.173", *NODE_TELEMETRY],
+    "vercel_latest": [
+        *("ai@7.0.173", "@ai-sdk/openai@4.0.118", "@ai-sdk/anthropic@4.0.105", "@ai-sdk/otel@1.0.173"),
+        *NODE_TELEMETRY,
+    ],
 }
 _LIST_REQUIREMENTS = """
 import sys

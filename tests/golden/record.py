@@ -127,19 +127,27 @@ def _cases() -> list[Case]:
         "logfire",
         "own",
         "logfire_app",
-        "anthropic_chat anthropic_thinking anthropic_tools",
+        "anthropic_chat anthropic_thinking anthropic_tools anthropic_stream anthropic_request_stream",
+        RESOURCE,
+    )
+    add(
+        "logfire_sdk",
+        "logfire_sdk",
+        "own",
+        "logfire_app",
+        "chat stream tools responses anthropic_chat anthropic_stream anthropic_request_stream",
         RESOURCE,
     )
     add("pydantic_ai", "pydantic_ai", "own", "pydantic_ai_app", "chat tools stream vision error", NOTHING)
     add("pydantic_ai", "pydantic_ai", "own", "pydantic_ai_app", "anthropic_chat anthropic_thinking", NOTHING)
     add("pydantic_ai_v2", "pydantic_ai", "own", "pydantic_ai_app", "tools vision", {"GOLDEN_FORMAT": "2"})
     add("pydantic_ai_v6", "pydantic_ai", "own", "pydantic_ai_app", "tools", {"GOLDEN_FORMAT": "6"})
-    add("mlflow", "mlflow", "own", "mlflow_app", common + " agent", MLFLOW)
-    add("langsmith", "langsmith", "own", "langsmith_app", "chat stream tools vision error", LANGSMITH)
+    add("mlflow", "mlflow", "own", "mlflow_app", common + " agent anthropic_chat", MLFLOW)
+    add("langsmith", "langsmith", "own", "langsmith_app", "chat stream tools vision error anthropic_chat", LANGSMITH)
     add("langsmith", "langsmith", "own", "langsmith_app", "responses pipeline langchain", LANGSMITH)
     for generation in ("legacy", "latest"):
         environment = f"vercel_{generation}"
-        scenarios = common + (" object" if generation == "legacy" else "")
+        scenarios = common + " anthropic_chat" + (" object" if generation == "legacy" else "")
         add(environment, environment, generation, "vercel_app", scenarios, NOTHING)
     add("claude_code", "claude_code", "own", "claude_code_app", "chat agent", CLAUDE_CODE)
     add("genkit", "genkit", "own", "genkit_app", "chat stream vision embeddings error agent", GENKIT)

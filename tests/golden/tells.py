@@ -88,6 +88,8 @@ FAMILIES = {
     "logfire": LOGFIRE,
     "logfire_stream": replace(LOGFIRE, response_id=False, served=False),
     "logfire_anthropic": replace(LOGFIRE, reasoning=False),
+    "logfire_anthropic_stream": replace(LOGFIRE, reasoning=False, response_id=False, served=False),
+    "logfire_anthropic_request_stream": replace(LOGFIRE, reasoning=False, response_id=False, served=False),
     "logfire_responses": replace(LOGFIRE, finish=False),
     "mlflow": MLFLOW,
     "mlflow_embeddings": replace(MLFLOW, provider=False),

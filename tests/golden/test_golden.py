@@ -15,7 +15,7 @@ import pytest
 from genai_prices import types
 from genai_prices.data_snapshot import get_snapshot
 
-from spanhouse_server.model.facts import TraceRow
+from spanhouse_server.model.facts import SpanFacts, TraceRow
 from spanhouse_server.model.span import Span, Usage
 from spanhouse_server.normalise.settle import settle
 from spanhouse_server.price import price
@@ -23,6 +23,7 @@ from spanhouse_server.store.rows import facts_of
 from tests.golden.case import Truth, all_cases, spans_of, truth_of, words
 from tests.golden.record import CASES
 from tests.golden.tells import FINISH, MISCOUNTED, tells
+from tests.unit.normalise.settle_facts import settle_all
 
 ANTHROPIC_SDK = "com.anthropic.sdk.python"
 
@@ -264,15 +265,20 @@ def test_langchain_retriever() -> None:
 
 
 def settled_traces(case: str) -> list[tuple[set[str], TraceRow]]:
-    """Return each trace of a case as stored, with the scopes that wrote it."""
-    by_trace: dict[str, list[Span]] = {}
+    """Return each trace of a case as stored, with the scopes that wrote it.
+
+    A client's reports in traces of their own are left to themselves: ``test_golden_across`` looks at both together.
+    """
+    facts: dict[str, list[SpanFacts]] = {}
     for span in spans_of(case):
         span.cost = price(span)
-        by_trace.setdefault(span.raw.trace_id, []).append(span)
-    return [
-        ({span.raw.scope.name for span in spans}, settle("p", [facts_of(1, 0, span) for span in spans], 1).trace)
-        for spans in by_trace.values()
-    ]
+        facts.setdefault(span.raw.trace_id, []).append(facts_of(1, 0, span))
+    scopes = {trace: {fact.scope_name for fact in its} for trace, its in facts.items()}
+    if {ANTHROPIC_SDK} in scopes.values():
+        settled = {trace: settle("p", its, 1) for trace, its in facts.items()}
+    else:
+        settled = settle_all(fact for its in facts.values() for fact in its)
+    return [(scopes[trace], one.trace) for trace, one in settled.items()]
 
 
 def told_usage(case: str, truth: Truth, of_client: bool = False) -> Usage | None:

@@ -154,6 +154,12 @@ class StoreError(SpanhouseError):
     code = "store_error"
 
 
+class RowsRefused(StoreError):
+    """The store cannot take some of the rows of a block: a value does not fit. No retry will mend that."""
+
+    code = "rows_refused"
+
+
 class MigrationError(StoreError):
     """A migration failed, or an applied one differs from the file shipped now."""
 

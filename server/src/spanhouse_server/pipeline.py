@@ -33,12 +33,13 @@ from spanhouse_server.drain.recent_calls import RecentCalls
 from spanhouse_server.drain.settle import settle_traces
 from spanhouse_server.drain.transform import PreparedTrace, Transformed
 from spanhouse_server.drain.workshop import Workshop
-from spanhouse_server.errors import SpanhouseError, Unavailable
+from spanhouse_server.errors import RowsRefused, SpanhouseError, Unavailable
 from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.ops.health import Health
 from spanhouse_server.ops.metrics import Metrics, timed
 from spanhouse_server.spool.contract import Spool, SpoolEntry
 from spanhouse_server.store import bare
+from spanhouse_server.store.blobs import keep_blobs
 from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
 
 log = logging.getLogger("spanhouse.pipeline")
@@ -186,6 +187,8 @@ class Pipeline:
             return self._rows(entries, pending)
         except Exception as error:
             log.warning("a batch of %d requests could not be read (%s); trying each alone", len(entries), error)
+        # Where not even nothing can be read, no entry is to blame.
+        self._rows([], self._submit([]))
         good = []
         for entry in entries:
             try:
@@ -206,9 +209,26 @@ class Pipeline:
                 pending = self._submit(entries)
         return self._workshop.result(pending)
 
-    def _store_batch(self, entries: Sequence[SpoolEntry], result: Transformed) -> None:
+    def _store_batch(self, entries: Sequence[SpoolEntry], result: Transformed, whole: bool = True) -> None:
+        """Store a batch, or as much of it as the store takes: entries with rows that it refuses are set aside.
+
+        ``whole`` batches settle what is owed beside them, whose rows may be the ones refused.
+        """
+        try:
+            self._store_entries(entries, result, self._pace.due() if whole else ())
+        except RowsRefused as error:
+            if len(entries) == 1 and not whole:
+                log.error("request %d set aside: %s", entries[0].sequence, error.said)
+                self._spool.set_aside(entries[0], error.said)
+                return
+            log.warning("a batch of %d requests was refused (%s); trying it in parts", len(entries), error.said)
+            middle = (len(entries) + 1) // 2
+            for part in filter(None, (entries[:middle], entries[middle:])):
+                self._store_batch(part, self._mended(part, self._submit(part)), whole=False)
+
+    def _store_entries(self, entries: Sequence[SpoolEntry], result: Transformed, due: Collection[TraceKey]) -> None:
         with timed(self._metrics.drain_batch_seconds.labels("store")), self._writing:
-            inserted = self._insert(result)
+            inserted = self._insert(result, due)
         self._spool.ack(
             [entry.sequence for entry in entries],
             stored_spans=inserted.new_spans,
@@ -220,12 +240,13 @@ class Pipeline:
         self._counting.acknowledged()
         self._published(list({*result.traces, *((project, trace) for project, trace, _ in result.pieces)}))
 
-    def _insert(self, result: Transformed) -> Inserted:
-        """Insert a batch and settle its traces, but for large ones that were settled a moment ago."""
+    def _insert(self, result: Transformed, due: Collection[TraceKey] = ()) -> Inserted:
+        """Insert a batch and settle its traces, but for large ones that were settled a moment ago, and those ``due``."""
         seen = self._known.may_be_stored(result.traces)
         before = self._store.stored_versions(seen) if seen else {}
         repeated = self._counting.repeated(result.arrivals_of(before), before) if before else 0
         self._known.add(result.traces)
+        keep_blobs(self._store, result.blobs)
         for table, block in result.blocks.items():
             if block:
                 self._store.insert(table, block, bare.COLUMNS.get(table, ()))
@@ -236,14 +257,24 @@ class Pipeline:
         joined = join_logs(self._store, result.touched_spans(), book)
         known = {(project, trace) for project, trace, _ in before}
         shared = self._recent.doubtful({key: trace.calls for key, trace in result.traces.items() if trace.calls})
-        unsettled = known | joined | assembled.traces | shared
+        unsettled = known | joined | assembled.traces | shared | self._crossed(result, known)
         owed = self._pace.hold(unsettled)
         # New spans of a trace that rests are shown as they are; what the whole trace tells comes later.
         as_they_are = [trace for key, trace in result.traces.items() if key in owed and _all_new(key, trace, before)]
         self._insert_prepared([trace for key, trace in result.traces.items() if key not in unsettled], as_they_are)
-        settled = self._settle((unsettled - owed) | self._pace.due())
+        settled = self._settle((unsettled - owed).union(due))
         new_spans = sum(len(trace.versions) for trace in result.traces.values()) - repeated
         return Inserted(new_spans, repeated, assembled.new_spans, owed, settled)
+
+    def _crossed(self, result: Transformed, known: Collection[TraceKey]) -> set[TraceKey]:
+        """Return the new traces of which another server stored spans since this one looked.
+
+        Of two servers that bring parts of one trace at the same time, the one that looks last sees both parts.
+        """
+        if self._store.exclusive:
+            return set()
+        found = self._store.stored_versions(result.traces.keys() - known)
+        return {key[:2] for key, stored in found.items() if result.traces[key[:2]].versions.get(key[2]) != stored}
 
     def _settle(self, traces: set[TraceKey]) -> set[TraceKey]:
         if traces:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import anthropic_app
 import langsmith
 import openai_app
 import telemetry
-from langsmith.wrappers import wrap_openai
+from langsmith.wrappers import wrap_anthropic, wrap_openai
 
 
 def set_up() -> Callable[[], None]:
@@ -15,6 +16,8 @@ def set_up() -> Callable[[], None]:
     finish = telemetry.set_up()
     plain = openai_app.client
     openai_app.client = lambda: wrap_openai(plain())
+    plain_anthropic = anthropic_app.client
+    anthropic_app.client = lambda: wrap_anthropic(plain_anthropic())
 
     def flush() -> None:
         langsmith.run_trees.get_cached_client().flush()
@@ -25,6 +28,7 @@ def set_up() -> Callable[[], None]:
 
 chat, stream, tools, vision = openai_app.chat, openai_app.stream, openai_app.tools, openai_app.vision
 error, responses = openai_app.error, openai_app.responses
+anthropic_chat = anthropic_app.chat
 
 
 @langsmith.traceable(run_type="retriever")

@@ -16,6 +16,12 @@ anthropic_chat, anthropic_tools = anthropic_app.chat, anthropic_app.tools
 anthropic_thinking, anthropic_stream = anthropic_app.thinking, anthropic_app.stream
 
 
+def anthropic_request_stream() -> None:
+    """Stream an answer while a request of the application runs."""
+    with logfire.span("POST /chat"):
+        anthropic_app.stream()
+
+
 def set_up() -> Callable[[], None]:
     """Send to the vendor's path at our address, with the vendor's own exporter and its pending spans."""
     logfire.configure(

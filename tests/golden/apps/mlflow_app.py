@@ -1,11 +1,13 @@
-"""The OpenAI application under MLflow's autologging, and a pipeline of traced functions."""
+"""The OpenAI and Anthropic applications under MLflow's autologging, and a pipeline of traced functions."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 
+import anthropic_app
 import mlflow
+import mlflow.anthropic
 import mlflow.openai
 from mlflow.entities import Document, SpanType
 from openai_app import chat, embeddings, error, responses, stream, tools, vision  # noqa: F401
@@ -17,7 +19,11 @@ def set_up() -> Callable[[], None]:
     """Switch autologging on; MLflow exports by the standard environment variables, here without its metrics."""
     os.environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = take_endpoint() + "/v1/traces"
     mlflow.openai.autolog()
+    mlflow.anthropic.autolog()
     return mlflow.tracing.reset
+
+
+anthropic_chat = anthropic_app.chat
 
 
 @mlflow.trace(span_type=SpanType.RETRIEVER)

@@ -2,6 +2,7 @@
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
 import { resourceFromAttributes } from "@opentelemetry/resources";
+import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import * as ai from "ai";
 import { z } from "zod";
@@ -29,6 +30,7 @@ if (generation === "latest") {
 const watched = generation === "latest" ? { telemetry } : { experimental_telemetry: telemetry };
 
 const openai = createOpenAI({ baseURL: process.env.OPENAI_BASE_URL, apiKey: "none" });
+const anthropic = createAnthropic({ baseURL: `${process.env.ANTHROPIC_BASE_URL}/v1`, apiKey: "none" });
 const PIXEL =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=";
 const getWeather = ai.tool({
@@ -102,6 +104,21 @@ const scenarios = {
       prompt: "What is a span?",
       headers: { "x-fake-cached-tokens": "3", "x-fake-reasoning-tokens": "6" },
     }),
+  // Asked twice: the first call writes the cache and the second reads it.
+  anthropic_chat: async () => {
+    for (const question of ["What is a span?", "What is a trace?"])
+      await ai.generateText({
+        ...watched,
+        model: anthropic("claude-sonnet-4-5"),
+        maxOutputTokens: 100,
+        system: {
+          role: "system",
+          content: "You know everything about spans and traces.",
+          providerOptions: { anthropic: { cacheControl: { type: "ephemeral" } } },
+        },
+        prompt: question,
+      });
+  },
   error: () =>
     ai
       .generateText({ ...watched, model: openai.chat("gpt-error-429"), prompt: "Am I too fast?", maxRetries: 0 })

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from spanhouse_server.drain import recent_calls
 from spanhouse_server.drain.across import MAX_SPANS
-from spanhouse_server.drain.recent_calls import MAX_SHARING, Call, RecentCalls
+from spanhouse_server.drain.recent_calls import MAX_SHARING, RecentCalls
 from spanhouse_server.drain.settle import settle_traces
 from spanhouse_server.drain.transform import transform
 from spanhouse_server.drain.workshop import Workshop
 from spanhouse_server.errors import StoreUnavailable
-from spanhouse_server.normalise.settle_across import MAX_REPORTS
+from spanhouse_server.normalise.settle_across import MAX_REPORTS, Call
 from spanhouse_server.ops.health import Health
 from spanhouse_server.ops.metrics import Metrics
 from spanhouse_server.pipeline import Pipeline
@@ -25,6 +27,7 @@ from spanhouse_server.spool import SqliteSpool
 from spanhouse_server.spool.contract import SpoolEntry
 from spanhouse_server.store.contract import ColumnarStore
 from tests import otlp
+from tests.golden import record as golden
 from tests.stored import NS, T0, columnar, hex_id
 
 NUMBERS = iter(range(1, 1_000_000))
@@ -108,6 +111,23 @@ class House:
             self.entry("gateway", "call", tokens=7, start_s=1.2, duration_s=0.5),
             self.entry("bystander", "call", tokens=7, id="chatcmpl-2"),
         ]
+
+    def stream(self) -> tuple[list[SpoolEntry], list[SpoolEntry]]:
+        """Return the recorded bodies of a stream: its opening with the client's report, and the record of its end."""
+        folder = Path(golden.__file__).parent / "payloads" / "logfire_anthropic_stream"
+        parts: tuple[list[SpoolEntry], list[SpoolEntry]] = ([], [])
+        for path in sorted(folder.iterdir()):
+            body = ExportTraceServiceRequest.FromString(path.read_bytes())
+            for resource in body.resource_spans:
+                for scope in resource.scope_spans:
+                    for span in scope.spans:
+                        alone = ExportTraceServiceRequest()
+                        group = alone.resource_spans.add(resource=resource.resource)
+                        group.scope_spans.add(scope=scope.scope, spans=[span])
+                        number = next(NUMBERS)
+                        entry = SpoolEntry(number, self.project, "traces", T0 + number, alone.SerializeToString())
+                        parts[span.name.startswith("streaming response")].append(entry)
+        return parts
 
     def reasons(self) -> dict[str, str]:
         """Return by trace why its call counts or does not; the traces' totals must agree."""
@@ -269,7 +289,7 @@ def test_what_is_forgotten_is_searched_for(store: ColumnarStore, spool: SqliteSp
     house = House(store, spool)
     moments = iter([0])
     later_ns = T0 + 1000 * NS
-    house._pipeline._recent = RecentCalls(house.store, kept_ids=2, clock_ns=lambda: next(moments, later_ns))
+    house._pipeline._recent = RecentCalls(house.store, kept_keys=2, clock_ns=lambda: next(moments, later_ns))
     house.drain(house.scene()[:3])
     for begin in (0, 3):
         house.drain([house.entry(f"t{begin + n}", "call", tokens=3, id=f"id-{begin + n}") for n in range(3)])
@@ -279,27 +299,75 @@ def test_what_is_forgotten_is_searched_for(store: ColumnarStore, spool: SqliteSp
     assert house.reasons()["sdk"] == "other_trace: run"
 
 
-def test_only_a_lone_call_makes_another_trace_doubtful(store: ColumnarStore) -> None:
+def test_only_what_two_instrumentations_tell_in_two_traces_is_doubtful(store: ColumnarStore) -> None:
     recent = RecentCalls(store, clock_ns=lambda: 0)
 
-    def doubtful(trace: str, response_id: str, lone: bool = True) -> bool:
-        return ("p", trace) in recent.doubtful({("p", trace): [Call(response_id, T0, lone)]})
+    def doubtful(trace: str, key: str, scope: str) -> bool:
+        return ("p", trace) in recent.doubtful({("p", trace): [Call(key, T0, T0 + NS, scope)]})
 
-    assert not doubtful("a", "1")
-    assert not doubtful("a", "1")
-    assert doubtful("b", "1")
-    assert doubtful("c", "1", lone=False)
-    assert not doubtful("d", "2", lone=False)
-    assert not doubtful("e", "2", lone=False), "of two calls of runs none gives way"
-    assert doubtful("f", "2")
-    assert ("p", "g") not in recent.doubtful({("p", "g"): [Call("3", T0, True)], ("q", "g"): [Call("3", T0, True)]})
-    both = {("p", "h"): [Call("4", T0, True)], ("p", "i"): [Call("4", T0, False)]}
+    assert not doubtful("a", "1", "sdk")
+    assert not doubtful("a", "1", "sdk")
+    assert not doubtful("a", "1", "wrapper"), "within one trace it is settled there"
+    assert not doubtful("b", "2", "sdk")
+    assert not doubtful("c", "2", "sdk"), "one instrumentation tells of a call once"
+    assert doubtful("d", "2", "gateway")
+    assert doubtful("b", "2", "sdk"), "and now of the others"
+    assert not doubtful("e", "3", "gateway")
+    others = {("p", "g"): [Call("4", T0, T0 + NS, "sdk")], ("q", "h"): [Call("4", T0, T0 + NS, "gateway")]}
+    assert recent.doubtful(others) == set()
+    both = {("p", "h"): [Call("5", T0, T0 + NS, "sdk")], ("p", "i"): [Call("5", T0, T0 + NS, "gateway")]}
     assert recent.doubtful(both) == set(both)
 
 
 def test_an_id_of_very_many_traces_is_no_longer_looked_at(store: ColumnarStore) -> None:
     recent = RecentCalls(store, clock_ns=lambda: 0)
     for number in range(MAX_SHARING + 1):
-        found = recent.doubtful({("p", f"t{number}"): [Call("always", T0, True)]})
-        assert bool(found) == (number > 0)
-    assert not recent.doubtful({("p", "one more"): [Call("always", T0, True)]})
+        found = recent.doubtful({("p", f"t{number}"): [Call("always", T0, T0 + NS, "ab"[number % 2])]})
+        assert bool(found) == (0 < number < MAX_SHARING)
+    assert not recent.doubtful({("p", "one more"): [Call("always", T0, T0 + NS, "c")]})
+
+
+def test_a_key_of_very_many_calls_of_one_instrumentation_is_still_looked_at(store: ColumnarStore) -> None:
+    """Streams of equal length have equal keys."""
+    recent = RecentCalls(store, clock_ns=lambda: 0)
+    for number in range(2 * MAX_SHARING):
+        assert not recent.doubtful({("p", f"t{number}"): [Call("m 5 3", T0, T0 + NS, "logfire")]})
+    assert recent.doubtful({("p", "client"): [Call("m 5 3", T0, T0 + NS, "sdk")]})
+
+
+def test_scopes_beyond_those_told_apart_are_held_for_others(store: ColumnarStore, monkeypatch: Any) -> None:
+    monkeypatch.setattr(recent_calls, "_LAST_SCOPE", 3)
+    recent = RecentCalls(store, clock_ns=lambda: 0)
+    recent.doubtful({("p", "t"): [Call(f"id-{number}", T0, T0 + NS, f"scope-{number}") for number in range(9)]})
+    assert not recent.doubtful({("p", "a"): [Call("id-2", T0, T0 + NS, "scope-2")]})
+    assert recent.doubtful({("p", "a"): [Call("id-8", T0, T0 + NS, "scope-8")]})
+    assert len(recent._scopes) == 3
+
+
+@pytest.mark.parametrize("closing_first", [True, False])
+def test_a_stream_whose_end_stands_alone_counts_once(
+    store: ColumnarStore, spool: SqliteSpool, closing_first: bool
+) -> None:
+    """As Logfire and Anthropic's client send it; by memory, by search, and after each other."""
+    for remembers in (True, False):
+        house = House(store, spool)
+        if remembers:
+            house.remember()
+        opening, ending = house.stream()
+        for batch in (ending, opening) if closing_first else (opening, ending):
+            house.drain(batch)
+            if not remembers:
+                house.start()
+        [totals] = house.store.select(
+            "SELECT sum(input_tokens) AS tokens, sum(llm_count) AS calls, count() AS traces FROM traces FINAL"
+            " WHERE project_id = {project:String}",
+            {"project": house.project},
+        )
+        assert totals == {"tokens": 6, "calls": 1, "traces": 2}
+        [ended] = house.store.select(
+            "SELECT counted_reason, response_id FROM span_index FINAL"
+            " WHERE project_id = {project:String} AND startsWith(name, 'streaming response')",
+            {"project": house.project},
+        )
+        assert ended["counted_reason"].startswith("other_trace: ")
+        assert ended["response_id"] == ""

@@ -42,11 +42,12 @@ class House:
     def __init__(self, store: ColumnarStore, folder: Path) -> None:
         self._store = store
         self._path = folder / "spool.db"
+        self.retention_days: dict[str, int] = {}
         self.start()
 
     def start(self) -> None:
         self.spool = Dying(self._path, max_bytes=10**8, max_age_s=3600, min_free_bytes=0, fsync="off")
-        self._drain = Pipeline(self.spool, self._store, Workshop(0), dict, Metrics(), Health())
+        self._drain = Pipeline(self.spool, self._store, Workshop(0), lambda: self.retention_days, Metrics(), Health())
 
     def crash(self) -> None:
         """Store what waits as far as the acknowledgement, and lose all memory."""
@@ -55,6 +56,9 @@ class House:
             self._drain._drain()
         self.spool.close()
         self.start()
+
+    def select(self, sql: str) -> list[dict[str, Any]]:
+        return self._store.select(sql)
 
     def drain(self) -> None:
         self._drain._drain()
@@ -103,6 +107,15 @@ def test_a_span_that_comes_again_while_its_batch_is_repeated_is_counted_once(hou
     house.drain()
     stats = house.spool.stats()
     assert (stats.stored_spans, stats.duplicate_spans) == (1, 1)
+
+
+@pytest.mark.parametrize(("before", "after"), [(30, 90), (90, 30), (0, 30), (30, 0)])
+def test_a_span_in_pieces_is_kept_as_long_as_its_newest_piece(house: House, before: int, after: int) -> None:
+    for house.retention_days["p"] in (before, after):
+        house.langfuse("a")
+        house.drain()
+    kept = house.select("SELECT DISTINCT retention_days FROM spans FINAL WHERE project_id = 'p'")
+    assert kept == [{"retention_days": after}]
 
 
 def test_a_piece_that_comes_while_its_batch_is_repeated_changes_no_count(house: House) -> None:

@@ -40,7 +40,7 @@ def test_a_file_cut_short_is_an_error(tmp_path: Path) -> None:
     assert isinstance(given, Handed)
     os.truncate(given.path, 5)
     with pytest.raises(OSError, match="ends before its time"):
-        take(given)
+        list(take(given))
 
 
 def test_a_start_removes_what_a_crash_left(tmp_path: Path) -> None:

@@ -110,3 +110,14 @@ def test_feedback_and_plain_spans() -> None:
     assert (plain.category, plain.tags, plain.usage.known) == ("other", ["a"], False)
     embedding = logfire_span({"request_data": {"model": "m", "input": "x"}}, name="Embedding Creation with …")
     assert (embedding.category, embedding.input_preview) == ("embedding", "x")
+
+
+def test_a_call_of_the_first_version_is_a_chat_or_an_embedding() -> None:
+    request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+    for attributes in ({}, {"gen_ai.request.model": "gpt-4o", "gen_ai.system": "openai"}):
+        span = logfire_span({"request_data": request, **attributes})
+        assert (span.category, span.operation) == ("llm", "chat")
+    embedding = logfire_span(
+        {"request_data": {"model": "text-embedding-3-small", "input": "Hi"}}, name="Embedding Creation with 'x'"
+    )
+    assert (embedding.category, embedding.operation) == ("embedding", "embeddings")

@@ -112,3 +112,9 @@ def test_conventions_beside_its_own_names() -> None:
     attributes = {"mlflow.spanType": '"LLM"', "gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
     span = normalise(raw_span(attributes, scope="mlflow"))
     assert (span.dialect, span.category, span.request_model) == ("mlflow", "llm", "m")
+
+
+def test_cache_writes_for_an_hour() -> None:
+    counts = {"input_tokens": 20, "output_tokens": 5, "total_tokens": 25, "cache_creation_input_tokens": 10}
+    span = mlflow_span("CHAT_MODEL", chat__tokenUsage={**counts, "cache_creation_input_tokens_above_1hr": 4})
+    assert (span.usage.input_tokens, span.usage.cache_write_tokens, span.usage.cache_write_1h_tokens) == (20, 10, 4)

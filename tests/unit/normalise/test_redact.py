@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import orjson
 import pytest
 
@@ -114,12 +116,43 @@ def test_secret_inside_text(text: str, left: str) -> None:
     [
         *("api_key", "api-key", "apiKey", "apikey", "API_KEY", "openai_api_key", "x-api-key", "authorization"),
         *("password", "client_secret", "secret_access_key", "cookie", "private_key", "private-key"),
-        *("access_token", "refresh_token", "auth-token", "session_token", "id_token", "bearer_token"),
+        *("access_token", "refresh_token", "auth-token", "session_token", "id_token", "bearer_token", "api_token"),
+        *("passwd", "passphrase", "db_password", "set-cookie", "my.secret", "secret_key"),
     ],
 )
-def test_a_field_in_text_is_found_by_its_name_alone(name: str) -> None:
+@pytest.mark.parametrize("case", [str, str.upper])
+def test_a_field_in_text_is_found_by_its_name_alone(name: str, case: Callable[[str], str]) -> None:
+    name = case(name)
     for text in (f'{{"{name}": "abc"}}', f"{{'{name}': 'abc'}}", f'"{{\\"{name}\\": \\"abc\\"}}"'):
         assert "abc" not in redact_attributes({"a": text})["a"]
+    # Within another field's text, beside others, twice, and cut off.
+    arguments = (
+        f'{{"model": "m", "arguments": "{{\\"{name}\\": \\"abc\\", \\"n\\": \\"b\\"}}", "{name}": "abc", "z": "y"}}'
+    )
+    left = redact_attributes({"a": arguments})["a"]
+    assert left == arguments.replace("abc", REDACTED)
+    assert redact_attributes({"a": f'{{"x": "y", "{name}": "ab'})["a"] == f'{{"x": "y", "{name}": "{REDACTED}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Basic dXNlcjpwYXNzd29yZA==",
+        "send it with BEARER abcdefghijklmnop1234",
+        "https://account.blob.example/c?sv=2026&sig=abc%2Bdef123&se=1",
+        "https://bucket.example/o?X-Goog-Signature=abc&signature=abcdef123456",
+        "AUTHORIZATION: abcdefghij",
+        "COOKIE: abcdefghij",
+    ],
+)
+def test_secret_in_text_without_any_other_sign(text: str) -> None:
+    assert REDACTED in redact_attributes({"a": text})["a"]
+
+
+def test_text_with_many_fields_is_read_once() -> None:
+    """Each field is looked at a bounded number of times, whatever stands before it."""
+    text = '{"secret": "x", ' + ", ".join(f'"{"a" * 60}-{number}": "{"b-" * 20}"' for number in range(2000)) + "}"
+    assert redact_attributes({"a": text})["a"].startswith('{"secret": "[redacted]", "aaa')
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def test_a_lone_call_gives_way_to_the_same_call_of_a_run():
         # The record that ends a stream.
         ({"start_ns": 103 * S, "end_ns": 103 * S}, True),
         ({"response_model": "", "request_model": "vendor/m"}, True),
+        ({"parent": "elsewhere"}, True),
         # What tells two calls apart.
         ({"start_ns": 104 * S, "end_ns": 104 * S}, False),
         ({"start_ns": 102 * S, "end_ns": 103 * S}, False),
@@ -78,7 +79,6 @@ def test_a_lone_call_gives_way_to_the_same_call_of_a_run():
         ({"response_model": "n"}, False),
         ({"category": "embedding"}, False),
         ({"scope": "framework"}, False),
-        ({"parent": "elsewhere"}, False),
         ({"input_tokens": 0, "output_tokens": 0}, False),
     ],
 )
@@ -96,14 +96,16 @@ def test_a_call_below_a_model_span_alone_is_lone_and_below_anything_else_is_not(
     assert settled["lone"].trace.llm_count == 0
     assert settled["lone"].trace.input_tokens is None
     outer.category = "workflow"
-    assert settle_all([*run("run"), outer, call("lone", parent="outer")])["lone"].trace.input_tokens == 10
+    outer.session_id = "s"
+    settled = settle_all([*run("run"), outer, call("lone", parent="outer")])
+    assert (settled["lone"].trace.input_tokens, settled["run"].trace.input_tokens) == (10, None)
 
 
 def test_a_wrapper_that_counts_for_its_call_takes_it_along():
     known = {"cache_read_tokens": 1, "cost_usd": Decimal(3)}
     lone = [call("lone", scope="wrapper", **known), call("lone", "inner", "call", response_id="")]
     assert settle_all(lone)["lone"].trace.llm_count == 1
-    settled = settle_all([*run("run"), *lone])
+    settled = settle_all([*run("run", cache_read_tokens=1), *lone])
     assert (settled["lone"].trace.llm_count, settled["lone"].trace.cost_usd) == (0, None)
 
 
@@ -126,10 +128,105 @@ def test_three_reports_of_one_call():
     assert reasons(facts) == {"run": "model_call", "a": "other_trace: run/call", "b": "other_trace: run/call"}
 
 
-def test_two_runs_with_one_id_both_count():
-    other = run("other")
-    other[1].scope_name = "gateway"
-    assert set(reasons([*run("run"), *other]).values()) == {"model_call"}
+def test_of_a_client_and_a_gateway_that_share_no_trace_one_counts():
+    """Neither stands alone: the better informed counts, then the one that has the user, then the inner."""
+    client, gateway = run("client"), run("gateway", start_ns=100 * S + 5, end_ns=102 * S - 5)
+    gateway[1].scope_name = "gateway"
+    facts = [*client, *gateway]
+    assert reasons(facts) == {"client": "other_trace: gateway/call", "gateway": "model_call"}
+    client[0].user_id = "u"
+    assert reasons(facts) == {"client": "model_call", "gateway": "other_trace: client/call"}
+    gateway[1].cache_read_tokens = 3
+    assert reasons(facts) == {"client": "other_trace: gateway/call", "gateway": "model_call"}
+    assert [one.trace.input_tokens for one in settle_all(facts).values()] == [None, 10]
+
+
+def test_a_lone_report_that_tells_of_cached_tokens_counts_before_a_run_that_does_not():
+    """The run's would be dearer than the call was."""
+    facts = [*run("run"), call("lone", cache_read_tokens=4)]
+    assert reasons(facts) == {"run": "other_trace: lone/call", "lone": "model_call"}
+    # None were read from the cache: it makes no difference to the money.
+    facts[-1].cache_read_tokens = 0
+    assert reasons(facts) == {"run": "model_call", "lone": "other_trace: run/call"}
+
+
+def stream(trace: str, closing_trace: str, **closing: Any) -> list[Any]:
+    """Return what Logfire and a client tell of a stream: its opening, the call below that, the record of its end."""
+    logfire = {"dialect": "logfire", "scope_name": "logfire.x", "response_id": "", "response_model": "m"}
+    logfire["request_model"] = "m"
+    end = {"start_ns": 102 * S + 5, "end_ns": 102 * S + 5}
+    opens = {"category": "other", "operation": "chat", "input_tokens": None, "output_tokens": None}
+    unpriced = {"cost_usd": None, "cost_status": ""}
+    return [
+        call(trace, "open", end_ns=100 * S + 9, **(logfire | opens | unpriced)),
+        call(trace, "call", "open", start_ns=100 * S + 2, request_model="m"),
+        call(closing_trace, "end", **(logfire | end | closing)),
+    ]
+
+
+def counted(facts: list[Any]) -> dict[str, list[str]]:
+    """Return by trace the spans that count."""
+    return {trace: [row.span_id for row in one.spans if row.counted] for trace, one in settle_all(facts).items()}
+
+
+@pytest.mark.parametrize("other", ["a", "b"])
+def test_a_stream_told_in_two_records_and_by_its_client_counts_once(other):
+    settled = settle_all(stream("a", other))
+    assert sum(one.trace.input_tokens or 0 for one in settled.values()) == 10
+    assert sum(one.trace.llm_count for one in settled.values()) == 1
+    assert counted(stream("a", other))["a"] == ["call"]
+    long = stream("a", other, start_ns=700 * S, end_ns=700 * S)
+    long[1].end_ns = 700 * S
+    assert counted(long)["a"] == ["call"]
+    assert sum(map(len, counted(long).values())) == 1
+
+
+@pytest.mark.parametrize(
+    "closing",
+    [
+        {"start_ns": 104 * S, "end_ns": 104 * S},
+        {"start_ns": 99 * S, "end_ns": 99 * S},
+        {"output_tokens": 6},
+        {"request_model": "n", "response_model": "n"},
+        {"scope_name": "logfire.y"},
+        {"parent_span_id": "elsewhere"},
+        {"end_ns": 103 * S},
+        {"dialect": "otel"},
+    ],
+)
+def test_a_record_in_another_trace_that_ends_another_stream_counts(closing):
+    facts = stream("a", "b", **{key: value for key, value in closing.items() if key != "parent_span_id"})
+    facts[-1].parent_span_id = closing.get("parent_span_id", "")
+    assert counted(facts) == {"a": ["call"], "b": ["end"]}
+
+
+def test_streams_with_no_client_that_tells_of_them_are_as_many_as_their_ends():
+    facts = [stream("a", f"end{number}")[-1] for number in range(3)]
+    assert counted(facts) == {f"end{number}": ["end"] for number in range(3)}
+
+
+def test_equal_streams_one_after_another_and_at_once():
+    """Ends come a moment after their calls, here when the next call runs already."""
+    for step_ns in (0, 2 * S + 2, 10 * S):
+        facts = []
+        for number in range(3):
+            made = stream("a", "a")
+            for one in made:
+                one.span_id += str(number)
+                one.parent_span_id += str(number) if one.parent_span_id else ""
+                one.response_id += str(number) if one.response_id else ""
+                one.start_ns += number * step_ns
+                one.end_ns += number * step_ns
+            facts += made
+        assert counted(facts) == {"a": ["call0", "call1", "call2"]}
+
+
+def test_a_stream_that_a_third_trace_tells_of_too():
+    facts = [*stream("a", "b"), *run("run", user_id="u")]
+    facts[-1].user_id = "u"
+    settled = settle_all(facts)
+    assert counted(facts) == {"a": [], "b": [], "run": ["call"]}
+    assert [row.counted_reason for row in settled["b"].spans] == ["other_trace: run/call"]
 
 
 def test_calls_of_one_instrumentation_are_as_many_as_it_reports():
@@ -163,7 +260,11 @@ reports = st.lists(
         st.sampled_from(["", "", "1", "gone"]),
         st.sampled_from(["a", "b", "c"]),
         response_id=st.sampled_from(["r", "r", "q", ""]),
-        category=st.sampled_from(["llm", "llm", "llm", "embedding", "agent"]),
+        category=st.sampled_from(["llm", "llm", "llm", "embedding", "agent", "other"]),
+        dialect=st.sampled_from(["otel", "logfire"]),
+        operation=st.just("chat"),
+        request_model=st.just("m"),
+        session_id=st.sampled_from(["", "", "s"]),
         response_model=st.sampled_from(["m", "m", "m-2025-01-01", "n"]),
         input_tokens=st.sampled_from([3, 3, 4, None]),
         output_tokens=st.sampled_from([3, 3, 4, None]),
@@ -193,7 +294,7 @@ def test_order_is_without_effect_and_whoever_gives_way_gives_way_to_what_counts(
             assert rows[winner].counted
             assert rows[winner].trace_id != row.trace_id
             assert rows[winner].call_scope != row.call_scope
-            assert rows[winner].response_id == row.response_id
+            assert rows[winner].response_id == row.response_id or row.stream_key or rows[winner].stream_key
             assert rows[winner].input_tokens == row.input_tokens
     if any(row.input_tokens for row in rows.values()):
         assert any(row.counted for row in rows.values())

@@ -149,6 +149,23 @@ def test_sums_that_no_column_holds_are_left_out():
     assert (trace.input_tokens, trace.cost_usd, trace.cost_status) == (None, None, "partial")
 
 
+PRICED_AGENT = rollup("agent", cost_usd=Decimal(3), cost_input_usd=Decimal(2), cost_status="priced")
+
+
+def test_money_of_agents_stands_where_it_counts_and_nowhere_else():
+    alone = settle("p", [PRICED_AGENT], 1)
+    assert (alone.trace.cost_usd, alone.trace.cost_status) == (Decimal(3), "priced")
+    assert alone.spans[0].cost_usd == Decimal(3)
+    above = settle("p", [PRICED_AGENT, llm("a", "agent", 7)], 1)
+    assert (above.trace.cost_usd, above.trace.input_tokens) == (Decimal(7), 7)
+    [agent] = [row for row in above.spans if row.span_id == "agent"]
+    assert (agent.counted, agent.cost_usd, agent.cost_input_usd, agent.cost_status) == (False, None, None, "")
+    assert agent.input_tokens == 10
+    # What its sender says it cost is shown.
+    told = rollup("agent", cost_usd=Decimal(3), cost_status="reported")
+    assert settle("p", [told, llm("a", "agent")], 1).spans[1].cost_usd == Decimal(3)
+
+
 @pytest.mark.parametrize(
     ("facts", "status"),
     [
@@ -168,6 +185,9 @@ def test_sums_that_no_column_holds_are_left_out():
         ([llm("a"), llm("b", "a", tokens=None, cost_status="unpriced")], "priced"),
         ([llm("a", response_id="r"), llm("b", tokens=None, response_id="r")], "priced"),
         ([rollup("agent")], "unpriced"),
+        # … or a span above it sums up what was used, and counts.
+        ([PRICED_AGENT, llm("a", "agent", None), llm("b", "agent", None)], "priced"),
+        ([PRICED_AGENT, llm("a", "agent", None), llm("b", tokens=None)], "partial"),
     ],
 )
 def test_cost_status(facts, status):

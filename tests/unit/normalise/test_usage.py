@@ -147,6 +147,8 @@ def test_fine_counts_that_are_none(key: str, bad: Any) -> None:
         ({"openai.response.service_tier": "default", "openai.request.service_tier": "flex"}, ""),
         ({"openai.request.service_tier": "flex"}, "flex"),
         ({"gen_ai.openai.response.service_tier": "priority"}, "priority"),
+        ({"anthropic.response.service_tier": "batch"}, "batch"),
+        ({"anthropic.response.service_tier": "standard"}, ""),
         ({"openai.response.service_tier": 7, "gen_ai.request.service_tier": "batch"}, "batch"),
     ],
 )

@@ -179,3 +179,36 @@ def test_scopes_that_only_look_alike() -> None:
     assert normalise(raw_span({"operation.name": "ai"}, scope="x")).dialect == "generic"
     with_event = raw_span({"gen_ai.system": "openai"}, scope="x", events=[event("ai.stream.firstChunk", 5)])
     assert normalise(with_event).dialect == "otel"
+
+
+def test_what_the_provider_says_of_caches_searches_and_tiers() -> None:
+    """SDK 6 tells totals with cached tokens; how long these live stands in the provider's own figures."""
+    raw = {
+        "input_tokens": 4, "output_tokens": 6, "cache_creation_input_tokens": 7, "cache_read_input_tokens": 0,
+        "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 5},
+        "server_tool_use": {"web_search_requests": 3}, "service_tier": "batch",
+    }  # fmt: skip
+    details = {"noCacheTokens": 4, "cacheReadTokens": 0, "cacheWriteTokens": 7}
+    attributes = {
+        "ai.operationId": "ai.generateText.doGenerate",
+        "ai.model.provider": "anthropic.messages",
+        "ai.usage.inputTokens": 11,
+        "ai.usage.outputTokens": 6,
+        **{f"ai.usage.inputTokenDetails.{name}": count for name, count in details.items()},
+        "ai.response.providerMetadata": orjson.dumps({"anthropic": {"usage": raw}}).decode(),
+    }
+    usage = normalise(raw_span(attributes, scope="ai")).usage
+    assert (usage.input_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens) == (11, 7, 5)
+    assert (usage.web_search_requests, usage.service_tier, usage.basis) == (3, "batch", "inclusive")
+    told = {**attributes, "ai.model.provider": "openai.chat"}
+    told["ai.response.providerMetadata"] = '{"openai": {"serviceTier": "flex"}}'
+    assert normalise(raw_span(told, scope="ai")).usage.service_tier == "flex"
+    for odd in (
+        '"x"',
+        "[1]",
+        '{"anthropic": 7}',
+        '{"anthropic": {"usage": []}}',
+        '{"anthropic": {"usage": {"a": -1}}}',
+    ):
+        told = {**attributes, "ai.response.providerMetadata": odd}
+        assert normalise(raw_span(told, scope="ai")).usage.input_tokens == 11

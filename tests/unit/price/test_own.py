@@ -105,6 +105,14 @@ def test_what_does_not_fit_does_not_hold(other):
     assert source(span(), own(**other)) == "list"
 
 
+def test_a_price_for_long_calls_makes_the_sum_of_several_unsure():
+    short, long = own(usd="2"), own(usd="4", id="long", above_input_tokens=900)
+    summed = price(span(category="agent"), OwnPrices([short, long]))
+    assert (summed.total_usd, summed.source, summed.status) == (Decimal("0.003"), "own:a", "partial")
+    assert summed.reason == "no_price_for: calls with long inputs"
+    assert price(span(category="agent"), OwnPrices([short])).status == "priced"
+
+
 def test_the_model_served_decides():
     asked_and_served = span(model="gpt-4o", response_model="gpt-4o-2024-08-06")
     assert source(asked_and_served, own("gpt-4o"), own("gpt-4o-2024-08-06", id="served")) == "own:served"

@@ -211,8 +211,32 @@ def test_absurd_reports_are_dropped(figure):
 
 
 @pytest.mark.parametrize("category", ["agent", "workflow"])
-def test_roll_up_usage_is_not_priced(category):
-    assert price(span(category=category)) == Cost()
+def test_what_agents_sum_up_is_priced_like_a_call_where_that_makes_no_difference(category):
+    assert price(span(category=category)) == price(span())
+    unknown = price(span(model="", category=category))
+    assert (unknown.total_usd, unknown.status, unknown.reason) == (None, "unpriced", "no_model")
+    assert price(span(category=category, usage=Usage())) == Cost()
+    figure = Decimal("0.5")
+    reported = price(span(model="", category=category, cost=Cost(reported_usd=figure)))
+    assert (reported.total_usd, reported.status) == (figure, "reported")
+
+
+def test_what_agents_sum_up_is_not_taken_for_one_long_call():
+    """Claude's input costs $3 per million, and $6 in calls of more than 200,000 tokens."""
+    model = "claude-sonnet-4-5"
+    short = price(span("anthropic", model, Usage(200_000, 10), category="agent"))
+    assert short == price(span("anthropic", model, Usage(200_000, 10)))
+    long = price(span("anthropic", model, Usage(1_000_000, 10), category="agent"))
+    assert (long.input_usd, long.status) == (Decimal(3), "partial")
+    assert long.reason == "no_price_for: calls of more than 200000 input tokens"
+
+
+def test_a_fee_per_request_is_unknown_for_what_agents_sum_up():
+    one = price(span("perplexity", "sonar", Usage(1000, 10)))
+    several = price(span("perplexity", "sonar", Usage(1000, 10), category="agent"))
+    assert (one.status, several.status) == ("priced", "partial")
+    assert several.reason == "no_price_for: requests"
+    assert several.total_usd < one.total_usd
 
 
 @pytest.mark.parametrize("category", ["tool", "retriever", "other", "server"])

@@ -243,8 +243,7 @@ def test_any_body_is_a_score_or_a_refusal(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "hint"),
     [
-        ("POST", "media", "LANGFUSE_MEDIA_UPLOAD_ENABLED=false"),
-        ("PATCH", "media/m1", "LANGFUSE_MEDIA_UPLOAD_ENABLED=false"),
+        ("GET", "media/m1", "/api/v1/blobs/"),
         ("GET", "v2/prompts/greet", "`fallback`"),
         ("DELETE", "traces/t1", "retention"),
         ("DELETE", "traces", "retention"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,20 @@ from spanhouse_server import price
 from spanhouse_server.clock import MonotonicStamps
 from spanhouse_server.drain.settle import settle_traces
 from spanhouse_server.drain.transform import priced_span
+from spanhouse_server.errors import NotFound
 from spanhouse_server.model.prices import NO_PRICES, OwnPrice, PriceBook
-from spanhouse_server.normalise import is_genai_log
+from spanhouse_server.normalise import MAPPER_VERSION, is_genai_log
+from spanhouse_server.query.blobs import blob_bytes
+from spanhouse_server.query.span import span_detail
 from spanhouse_server.remake import Remake, Totals, run
 from spanhouse_server.store import rows
 from spanhouse_server.store.contract import ColumnarStore, RecordsStore
 from spanhouse_server.store.own_prices import book_of
 from tests.golden.case import records as recorded
+from tests.samples_media import address, b64, png, uri
 from tests.stored import NS, T0, columnar
 from tests.templates import new_records
+from tests.unit.normalise.make import log as genai_log
 from tests.unit.normalise.make import raw_span
 
 STAMPS = MonotonicStamps()
@@ -236,3 +243,49 @@ def test_a_crash_between_storing_and_settling_is_mended(store, kept, project, mo
     assert costs(store, project) == [Decimal("0.0075")]
     go(store, kept, project, "reprice", book=own(project, usd))
     assert costs(store, project) == [Decimal(usd) * 1500 / 1_000_000]
+
+
+def test_remap_moves_the_media_of_log_records_and_their_spans(store, kept, project):
+    raw, other = call(1), call(2)
+    body = {"content": [{"type": "image_url", "image_url": {"url": address(png())}}]}
+    record = replace(genai_log("gen_ai.user.message", body), trace_id=raw.trace_id, span_id=raw.span_id)
+    plain = replace(genai_log("app.said", "word " * 1000), trace_id=raw.trace_id, span_id=raw.span_id)
+    elsewhere = replace(record, trace_id=other.trace_id, span_id=other.span_id)
+    put(store, project, raw)
+    store.insert("logs", rows.lines([rows.log_row(project, T0, 30_000, log, True) for log in (record, plain)]))
+    store.insert("logs", rows.lines([rows.log_row(f"{project}-other", T0, 0, elsewhere, True)]))
+    assert go(store, kept, project).changed == 1
+    found = store.select(
+        "SELECT log_id, version, body FROM logs FINAL WHERE project_id = {p:String} ORDER BY event_name", {"p": project}
+    )
+    assert [row["version"] - T0 for row in found] == [0, 1]
+    assert found[1]["log_id"] == rows.log_row(project, T0, 0, record, True)["log_id"]
+    assert uri(png()) in found[1]["body"]
+    assert b64(png())[60:120] not in found[1]["body"]
+    (part,) = span_detail(store, project, raw.trace_id, raw.span_id)["input_messages"][0]["parts"]
+    assert part["uri"] == uri(png())
+    assert blob_bytes(store, project, part["uri"].rpartition("/")[2]) == png()
+    assert go(store, kept, project).changed == 0
+    with pytest.raises(NotFound):
+        blob_bytes(store, f"{project}-other", part["uri"].rpartition("/")[2])
+
+
+def test_remap_moves_the_media_of_what_was_stored_before_they_lay_apart(store, kept, project):
+    data, said = png(), {"role": "user", "content": [{"type": "image_url", "image_url": {"url": address(png())}}]}
+    raw = call(1, **{"gen_ai.input.messages": json.dumps([said])})
+    inline = [{"role": "user", "parts": [{"type": "blob", "modality": "image", "mime_type": "image/png",
+                                          "content": b64(data)}]}]  # fmt: skip
+    put(store, project, raw, attributes=raw.attributes, input_messages=inline, mapper_version=4)
+    put(store, project, call(2))
+    first, second = go(store, kept, project), go(store, kept, project)
+    assert (first.changed, second.changed) == (1, 0)
+    detail = span_detail(store, project, raw.trace_id, raw.span_id)
+    (part,) = detail["input_messages"][0]["parts"]
+    assert (part["uri"], part["size_bytes"], detail["mapper_version"]) == (uri(data), len(data), MAPPER_VERSION)
+    assert b64(data)[60:120] not in str(detail)
+    assert blob_bytes(store, project, part["uri"].rpartition("/")[2]) == data
+    (row,) = store.select("SELECT retention_days FROM blobs WHERE project_id = {project:String}", {"project": project})
+    assert row["retention_days"] == 30_000
+    # As the drain stores it now, and as it reads again: the same.
+    put(store, project, call(3, **{"gen_ai.input.messages": json.dumps([said])}))
+    assert go(store, kept, project).changed == 0

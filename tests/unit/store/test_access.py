@@ -9,7 +9,7 @@ import pytest
 
 from spanhouse_server.config import Settings
 from spanhouse_server.errors import Forbidden, NotFound, SpanhouseError, StoreUnavailable, Unauthenticated
-from spanhouse_server.store.access import FRESH_S, STALE_S, Access
+from spanhouse_server.store.access import AWAY_S, FRESH_S, STALE_S, Access
 from spanhouse_server.store.contract import ApiKey, RecordsStore
 from tests.templates import new_records
 
@@ -161,6 +161,28 @@ def test_known_keys_work_through_an_outage(records: Flaky, clock: Clock) -> None
     clock.now_s += STALE_S
     with pytest.raises(StoreUnavailable):
         doors.project_for(secret, None)
+
+
+def test_a_records_store_that_is_away_is_asked_now_and_then(records: Flaky, clock: Clock) -> None:
+    """Each question may take until its time is up: thousands of requests must not wait for one each."""
+    _, secret = records.create_key("other", "k")
+    doors = access(records, clock)
+    doors.project_for(secret, None)
+    records.down = True
+    records.lookups = 0
+    clock.now_s += FRESH_S
+    for _ in range(100):
+        assert doors.project_for(secret, None) == "other"
+        with pytest.raises(StoreUnavailable):
+            doors.project_for("sk-sh-unknown", None)
+    assert records.lookups == 1
+    clock.now_s += AWAY_S
+    assert doors.project_for(secret, None) == "other"
+    assert records.lookups == 2
+    records.down = False
+    clock.now_s += AWAY_S
+    with pytest.raises(Unauthenticated):
+        doors.project_for("sk-sh-unknown", None)
 
 
 def test_lookups_are_few(records: Flaky, clock: Clock) -> None:

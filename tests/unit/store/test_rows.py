@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 
 import orjson
@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanhouse_server.model.raw import Scope
-from spanhouse_server.store.jsontext import TOO_DEEP, clean_text, dump
-from spanhouse_server.store.rows import facts_of, lines, log_row, money, point_row, span_row
-from tests.contract.samples import T0, index_row, make_span
+from spanhouse_server.model.raw import RawSpan, Scope
+from spanhouse_server.model.span import Cost, Span, Usage
+from spanhouse_server.store.jsontext import TOO_DEEP, clean_text, dump, dump_sorted
+from spanhouse_server.store.rows import SPAN_COLUMNS, facts_of, lines, log_row, money, point_row, span_row
+from tests.contract.samples import NS, T0, index_row, make_span
 from tests.contract.test_rows_in_store import make_log, make_point
 
 
@@ -25,6 +26,35 @@ def test_nothing_heavy_is_imported() -> None:
         "sys.exit(any(name.split('.')[0] in ('clickhouse_connect', 'chdb', 'sqlalchemy') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_every_value_stands_under_its_column() -> None:
+    """The values are a list: each is told here by one that no other field has."""
+    span = make_span()
+    counts = {each.name: 1000 + n for n, each in enumerate(fields(Usage)) if each.type == "int | None"}
+    usage = Usage(**counts, basis="inclusive", service_tier="batch")
+    cost = Cost(*map(Decimal, range(1, 5)), status="priced", reason="because", source="list")
+    text = {each.name: f"own {each.name}" for each in fields(Span) if each.type == "str"}
+    raw_text = {each.name: f"raw {each.name}" for each in fields(RawSpan) if each.type == "str"}
+    numbers = {each.name: 2000 + n for n, each in enumerate(fields(RawSpan)) if each.type == "int"}
+    lists = {name: [{"is": name}] for name in ("system_instructions", "input_messages", "output_messages")}
+    lists |= {"tool_definitions": ["tools"], "documents": [{"id": "d"}], "finish_reasons": ["stop"], "tags": ["tag"]}
+    canonical = replace(
+        span, raw=replace(span.raw, **raw_text, **numbers), usage=usage, cost=cost, **text, **lists, truncated=True
+    )
+    row = span_row("the project", T0 + 7, 30, canonical)
+    assert list(row) == list(SPAN_COLUMNS)
+    wanted: dict[str, object] = {"project_id": "the project", "version": T0 + 7, "arrival_ns": T0 + 7}
+    wanted |= {"received_at": (T0 + 7) // NS, "retention_days": 30, "search_text": canonical.text}
+    wanted |= {"usage_basis": "inclusive", "tool_arguments": '{"q":"x"}', "tool_result": '"done"'}
+    wanted |= {f"cost_{name}": getattr(cost, name) for name in ("status", "reason", "source")}
+    wanted |= {name: dump_sorted(getattr(canonical.raw, name)).decode() for name in ("resource", "scope")}
+    for column in ("cost_usd", "cost_input_usd", "cost_output_usd", "cost_reported_usd"):
+        amount = getattr(cost, column.removeprefix("cost_") if column != "cost_usd" else "total_usd")
+        wanted[column] = f"{amount}.000000000000"
+    for column, value in row.items():
+        sources = [each for each in (canonical, canonical.raw, usage) if hasattr(each, column)]
+        assert value == (wanted[column] if column in wanted else getattr(sources[0], column)), column
 
 
 def test_the_same_log_again_has_the_same_id() -> None:

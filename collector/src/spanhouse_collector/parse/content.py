@@ -1,7 +1,7 @@
 """Message parts as the conventions spell them, and the bounds every text is kept within.
 
-Payloads (base64 images, audio, embedding vectors) are never kept: a part says what kind of thing was
-there and how large it was.
+Media (images, audio, files in base64) stay in their parts up to ``Limits.media_bytes``; of larger ones a part says
+what kind of thing was there and how large it was. Other payloads (vectors, base64 elsewhere) are never kept.
 """
 
 from __future__ import annotations
@@ -59,11 +59,12 @@ def tool_response_part(call_id: Any, response: Any) -> Part:
 
 
 def blob_part(modality: str, mime_type: Any, data: Any) -> Part:
-    """Return a part that stands for inline data, without the data."""
+    """Return a part for inline data: with the data, where all of it is there; ``Trim`` decides what is kept."""
     part: Part = {"type": "blob", "modality": modality, "content": ""}
     if name_of(mime_type):
         part["mime_type"] = name_of(mime_type)
     if isinstance(data, str) and not data.endswith(CUT_MARK):
+        part["content"] = data
         part["size_bytes"] = len(data.rstrip("=")) * 3 // 4
     return part
 
@@ -195,12 +196,15 @@ def cut_note(characters: int) -> str:
 class Trim:
     """Brings content within bounds. ``cut`` turns true when something of it was left out.
 
-    Payloads left out by their nature (base64, vectors) do not count as cut.
+    Payloads left out by their nature (base64, vectors) do not count as cut. ``media_bytes`` is how much of what was
+    kept are media; they have a bound of their own.
     """
 
     def __init__(self, limits: Limits, text_characters: int | None = None) -> None:
         self._characters = limits.text_characters if text_characters is None else text_characters
         self._items = limits.messages
+        self._most_media_bytes = limits.media_bytes
+        self.media_bytes = 0
         self.cut = False
 
     def value(self, value: Any, depth: int = 0) -> Any:
@@ -208,6 +212,8 @@ class Trim:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
+            if value.get("type") == "blob" and isinstance(value.get("content"), str):
+                return self._media(value, depth)
             if depth >= MAX_DEPTH:
                 self.cut = True
                 return "[nested too deeply]"
@@ -218,6 +224,14 @@ class Trim:
         if isinstance(value, list):
             return self._list(value, depth)
         return value
+
+    def _media(self, part: Part, depth: int) -> Any:
+        """Return a part for media, without its data where these are no base64 or there is no room for them."""
+        data = part["content"]
+        kept = self.media_bytes + len(data) <= self._most_media_bytes and _BASE64.fullmatch(data) is not None
+        self.media_bytes += len(data) if kept else 0
+        rest = {key: item for key, item in part.items() if key not in ("type", "content")}
+        return {"type": "blob", "content": data if kept else ""} | self.value(rest, depth)
 
     def _list(self, value: list[Any], depth: int) -> Any:
         if depth >= MAX_DEPTH:

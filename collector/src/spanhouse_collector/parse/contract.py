@@ -40,14 +40,15 @@ class Limits:
     ``buffer_bytes``: a JSON text (a body, an event, a line) up to this size is parsed as it came; a
     longer one is squeezed while it arrives (long strings cut, vectors dropped) to at most this size.
     ``inflated_bytes``: reading of a compressed body stops here. ``text_characters``: one text.
-    ``attribute_bytes``: one content attribute. ``messages``: messages, parts, tools or documents in
-    one list. ``turns``, ``turns_bytes``: finished answers of a WebSocket kept until they are taken.
+    ``attribute_bytes``: one content attribute without its media, ``media_bytes``: these. ``messages``: messages,
+    parts, tools or documents in one list. ``turns``, ``turns_bytes``: finished answers of a WebSocket kept until they are taken.
     """
 
     buffer_bytes: int = 4 * 1024 * 1024
     inflated_bytes: int = 256 * 1024 * 1024
     text_characters: int = 256 * 1024
     attribute_bytes: int = 1024 * 1024
+    media_bytes: int = 4 * 1024 * 1024
     messages: int = 2_000
     turns: int = 256
     turns_bytes: int = 32 * 1024 * 1024

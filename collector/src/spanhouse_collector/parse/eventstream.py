@@ -33,7 +33,7 @@ class EventStream(Counting):
         self._broken = False
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
-        """Yield the events whose frames are complete. After a broken frame nothing more is read."""
+        """Yield the events whose frames are complete and undamaged. After a broken prelude nothing more is read."""
         if self._broken:
             return
         if self._skip_bytes:
@@ -60,7 +60,10 @@ class EventStream(Counting):
                 return
             frame = bytes(self._buffer[:total])
             del self._buffer[:total]
-            yield from self._read(frame, headers)
+            if zlib.crc32(frame[:-_TRAILER_BYTES]) == int.from_bytes(frame[-_TRAILER_BYTES:], "big"):
+                yield from self._read(frame, headers)
+            else:
+                self.fault("frame")  # what it says may be wrong; where the next one begins is not
 
     def finish(self) -> Iterator[Event]:
         """Yield nothing: a frame without its end cannot be checked."""

@@ -50,11 +50,14 @@ def call_spans(record: CallRecord) -> list[Span]:
     span.trace_state = _trace_state(start) if context.parent_span_id else ""
     if error_type:
         span.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message=mend(message)))
-    return [span, *turn_spans(start, record.turns, record.limits)]
+    return [span, *turn_spans(start, record.turns, record.limits, end.error_type)]
 
 
-def turn_spans(start: CallStart, turns: list[Turn], limits: Limits) -> list[Span]:
-    """Return the spans of answers over a WebSocket, children of their connection's span."""
+def turn_spans(start: CallStart, turns: list[Turn], limits: Limits, cut_by: str = "") -> list[Span]:
+    """Return the spans of answers over a WebSocket, children of their connection's span.
+
+    ``cut_by`` is the ``error.type`` of what ended the connection, if not the client.
+    """
     context = span_context(start.call_id, start.traceparent)
     spans = []
     for turn in turns:
@@ -66,7 +69,7 @@ def turn_spans(start: CallStart, turns: list[Turn], limits: Limits) -> list[Span
         attributes |= _context(start, reading.session_id, reading.user_id)
         attributes["spanhouse.proxy.turn"] = turn.number
         attributes["spanhouse.proxy.truncated"] = sorted(cut)
-        error_type = reading.error_type or ("" if turn.complete else "client_disconnected")
+        error_type = reading.error_type or ("" if turn.complete else cut_by or "client_disconnected")
         attributes["error.type"] = error_type
         span_id = turn_span_id(start.call_id, turn.number)
         name = _name(reading, start.path)
@@ -161,25 +164,26 @@ def _content(value: list[Any], limits: Limits, cut: set[str], side: str) -> str:
     kept = trim.value(value)
     text = dumps(kept)
     for characters in _TIGHTER_CHARACTERS:
-        if _fits(text, limits):
+        if _fits(text, trim, limits):
             break
         trim = Trim(limits, min(characters, limits.text_characters))
         kept = trim.value(value)
         text = dumps(kept)
-    while not _fits(text, limits) and len(kept) > 1:
+    while not _fits(text, trim, limits) and len(kept) > 1:
         half = len(kept) // 2
         # The beginning sets the scene, the end is what was asked: the middle is missed least.
         kept = [*kept[: half // 2], *kept[len(kept) - (half - half // 2) :]]
         text, trim.cut = dumps(kept), True
-    if not _fits(text, limits):
+    if not _fits(text, trim, limits):
         text, trim.cut = "", True
     if trim.cut:
         cut.add(side)
     return text
 
 
-def _fits(text: str, limits: Limits) -> bool:
-    return len(text) <= limits.attribute_bytes and len(text.encode()) <= limits.attribute_bytes
+def _fits(text: str, trim: Trim, limits: Limits) -> bool:
+    room = limits.attribute_bytes + trim.media_bytes
+    return len(text) <= room and len(text.encode()) <= room
 
 
 def _usage(reading: Reading, *, complete: bool, cache_hit: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Hands a batch to the process that makes its rows, and the rows to the server: by a file, not by a pipe.
+"""Hands a batch to the process that makes its rows, and what settles it to the server: by a file, not by a pipe.
 
 Through a pipe a batch is copied four times, in pieces of 64 KiB; a file that is read at once and removed
 never leaves the page cache. What a crash left behind is removed at the next start, since the batch is
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 #: Fewer bytes than this are not worth a file.
 SMALL_BYTES = 256 * 1024
-_SUFFIX = ".rows"
+#: Of the names of all files here: what a crash left is removed by it.
+SUFFIX = ".rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ Blocks = Sequence[bytes] | Handed
 def clear(folder: Path) -> None:
     """Create the folder, and remove from it what a crash left there."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in folder.glob(f"*{_SUFFIX}"):
+    for left in folder.glob(f"*{SUFFIX}"):
         left.unlink(missing_ok=True)
 
 
@@ -42,13 +43,13 @@ def give(blocks: Sequence[bytes], folder: Path) -> Blocks:
     if sum(map(len, blocks)) < SMALL_BYTES:
         return blocks
     try:
-        handle, path = tempfile.mkstemp(_SUFFIX, dir=folder)
+        handle, path = tempfile.mkstemp(SUFFIX, dir=folder)
     except OSError:
         return blocks
     try:
         with open(handle, "wb", buffering=0) as file:
             for block in blocks:
-                _write(file.fileno(), block)
+                write_all(file.fileno(), block)
     except OSError:
         with suppress(OSError):
             os.unlink(path)
@@ -56,13 +57,15 @@ def give(blocks: Sequence[bytes], folder: Path) -> Blocks:
     return Handed(path, [len(block) for block in blocks])
 
 
-def take(blocks: Blocks) -> Sequence[bytes]:
-    """Return blocks that were given, removing their file. Raises ``OSError``."""
+def take(blocks: Blocks) -> Iterator[bytes]:
+    """Yield blocks that were given, each read when it is asked for, removing their file. Raises ``OSError``."""
     if not isinstance(blocks, Handed):
-        return blocks
+        yield from blocks
+        return
     with open(blocks.path, "rb", buffering=0) as file:
         os.unlink(blocks.path)
-        return [_read(file.fileno(), length) for length in blocks.lengths]
+        for length in blocks.lengths:
+            yield _read(file.fileno(), length)
 
 
 def drop(blocks: Blocks | None) -> None:
@@ -72,7 +75,8 @@ def drop(blocks: Blocks | None) -> None:
             os.unlink(blocks.path)
 
 
-def _write(handle: int, block: bytes) -> None:
+def write_all(handle: int, block: bytes) -> None:
+    """Write a block to an open file. Raises ``OSError``."""
     rest = memoryview(block)
     while rest:
         rest = rest[os.write(handle, rest) :]

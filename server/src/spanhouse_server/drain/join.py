@@ -14,6 +14,7 @@ from typing import Any
 from spanhouse_server.drain.again import COLUMNS, genai_logs, span_again
 from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.store import rows
+from spanhouse_server.store.blobs import BlobRows, keep_blobs
 from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
 
 #: Trace ids per statement.
@@ -40,11 +41,13 @@ def join_logs(store: ColumnarStore, touched: Iterable[SpanKey], book: PriceBook 
 
 def _join(store: ColumnarStore, project_id: str, spans: Sequence[tuple[str, str]], book: PriceBook) -> set[TraceKey]:
     logs = genai_logs(store, project_id, _traces_of(spans), spans)
+    blobs = BlobRows()
     joined = [
-        span_again(project_id, row, logs[row["trace_id"], row["span_id"]], book)
+        span_again(project_id, row, logs[row["trace_id"], row["span_id"]], book, blobs)
         for row in _spans(store, project_id, spans)
         if (row["trace_id"], row["span_id"]) in logs
     ]
+    keep_blobs(store, blobs)
     if joined:
         store.insert("spans", rows.lines(joined))
     return {(project_id, row["trace_id"]) for row in joined}

@@ -15,6 +15,7 @@ from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.model.raw import RawLog
 from spanhouse_server.normalise.langfuse_events import EVENT_PREFIX, root_hex, span_of
 from spanhouse_server.store import rows
+from spanhouse_server.store.blobs import BlobRows, keep_blobs
 from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
 from spanhouse_server.store.readback import RAW_LOG_COLUMNS, raw_log
 
@@ -78,14 +79,18 @@ def _assemble(
     made = []
     versions: dict[tuple[str, str], int] = {}
     own = price.own_prices(book, project_id)
+    blobs = BlobRows()
     for (trace_id, span_id), pieces in _pieces(store, project_id, spans).items():
         end_ns, version = latest.get(trace_id, (0, 0))
         raw = span_of(trace_id, span_id, [log for _, log in pieces], end_ns)
         if raw is None:
             continue
         version = max(version, *(row["version"] for row, _ in pieces))
-        days = max(row["retention_days"] for row, _ in pieces)
-        made.append(rows.span_row(project_id, version, days, priced_span(raw, own=own)))
+        # As with whole spans, what came last says how long the span is kept; 0 is for ever, so no maximum would do.
+        days = max(pieces, key=lambda piece: piece[0]["version"])[0]["retention_days"]
+        span = priced_span(raw, own=own)
+        blobs.add(project_id, version, days, span.blobs)
+        made.append(rows.span_row(project_id, version, days, span))
         versions[trace_id, span_id] = version
     if not made:
         return Assembled(set(), 0)
@@ -95,6 +100,7 @@ def _assemble(
         (project_id, *span): range(first[project_id, span[0]], version + 1) for span, version in versions.items()
     }
     again = repeated(arrived, before)
+    keep_blobs(store, blobs)
     store.insert("spans", rows.lines(made))
     return Assembled({(project_id, trace_id) for trace_id, _ in versions}, len(versions) - again)
 

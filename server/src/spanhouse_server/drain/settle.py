@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from spanhouse_server.drain.across import judge
-from spanhouse_server.drain.recent_calls import RecentCalls, calls_in
+from spanhouse_server.drain.recent_calls import RecentCalls
 from spanhouse_server.model.facts import IndexRow, SettledTrace, TraceRow
 from spanhouse_server.normalise.settle import settle
+from spanhouse_server.normalise.settle_across import calls_in
 from spanhouse_server.store import rows
 from spanhouse_server.store.contract import ColumnarStore, IndexKeys, TraceKey
 
@@ -52,15 +53,18 @@ def _settle_chunk(
     asked: bool,
 ) -> set[TraceKey]:
     """Settle some traces, ``asked`` for or for another's sake; add their sizes, return the others to settle now."""
-    facts = store.facts(traces)
+    # In this order: of two servers, the one that saw fewer spans must not take the other's version for one to surpass.
     keys = store.index_keys(traces)
-    settled = {trace: settle(trace[0], members, version) for trace, members in facts.items()}
+    facts = store.facts(traces)
+    # Rows stamped by a clock that was ahead (of another server, or of this one before it was set right) must not win.
+    versions = {trace: max(version, keys[trace].newest_version + 1) if trace in keys else version for trace in facts}
+    settled = {trace: settle(trace[0], members, versions[trace]) for trace, members in facts.items()}
     verdicts = judge(store, settled, _doubtful(settled, recent))
     index_rows: list[IndexRow] = []
     trace_rows: list[TraceRow] = []
     for trace, alone in settled.items():
         elsewhere = verdicts.elsewhere.get(trace)
-        whole = settle(trace[0], facts[trace], version, elsewhere) if elsewhere else alone
+        whole = settle(trace[0], facts[trace], versions[trace], elsewhere) if elsewhere else alone
         index_rows += whole.spans
         trace_rows.append(whole.trace)
         if trace in keys:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from spanhouse_server import price
 from spanhouse_server.decode import decode, parse
 from spanhouse_server.decode.pending import stamp_ns
 from spanhouse_server.drain import handover
-from spanhouse_server.drain.recent_calls import Call, calls_in
+from spanhouse_server.drain.rows_file import Block, RowsWriter
+from spanhouse_server.model.blob import Blob
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.model.feedback import Feedback
 from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.model.raw import RawLog, RawMetricPoint, RawSpan
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise import (
+    UPLOAD_EVENT,
     is_genai_log,
     is_span_piece,
     log_feedback,
@@ -27,12 +30,16 @@ from spanhouse_server.normalise import (
     redact_attributes,
     redact_log,
     span_feedback,
+    uploaded_blob,
 )
 from spanhouse_server.normalise.settle import settle
+from spanhouse_server.normalise.settle_across import Call, calls_in
 from spanhouse_server.spool.contract import SpoolEntry
 from spanhouse_server.store import rows
 from spanhouse_server.store.bare import bare_index, bare_span
+from spanhouse_server.store.blobs import BlobRows
 from spanhouse_server.store.contract import SpanKey, TraceKey
+from spanhouse_server.store.jsontext import dump
 
 PROTOBUF = "application/x-protobuf"
 
@@ -57,10 +64,11 @@ class Transformed:
     content from log records in this batch, ``pieces`` spans that are to be made of log records with the
     version of the first of them, and
     ``unplaced`` rows of scores with the response they judge, whose span is yet to be found.
-    ``handed`` holds the blocks on their way between processes (``workshop``).
+    ``handed`` holds the index rows on their way between processes (``workshop``), ``blobs`` the media that
+    stood in spans and logs, to be stored before these.
     """
 
-    blocks: dict[str, bytes] = field(default_factory=dict)
+    blocks: dict[str, Block] = field(default_factory=dict)
     traces: dict[TraceKey, PreparedTrace] = field(default_factory=dict)
     repeated_spans: int = 0
     folded: dict[SpanKey, list[int]] = field(default_factory=dict)
@@ -68,6 +76,7 @@ class Transformed:
     pieces: dict[SpanKey, int] = field(default_factory=dict)
     unplaced: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     handed: handover.Blocks | None = None
+    blobs: BlobRows = field(default_factory=BlobRows)
 
     def arrivals_of(self, spans: Iterable[SpanKey]) -> dict[SpanKey, list[int]]:
         """Return every version that the batch brings of those of these spans that are in it."""
@@ -86,57 +95,71 @@ class Transformed:
 
 
 def transform(
-    entries: Sequence[SpoolEntry],
+    entries: Iterable[SpoolEntry],
     retention_days: Mapping[str, int],
     settle_version: int,
     book: PriceBook = NO_PRICES,
+    folder: Path | None = None,
 ) -> Transformed:
     """Return the rows of these entries. Raises what the first unreadable entry raised.
 
-    ``book`` holds the own prices of the projects that have any.
+    ``book`` holds the own prices of the projects that have any; in ``folder`` large blocks are put into files.
 
-    Each span is taken all the way to its row before the next is touched, so that only rows and
-    facts of a batch are in memory, not all its spans.
+    Each span is taken all the way to its row before the next is touched, and the rows of an entry leave before
+    the next entry, so that only the facts of a batch are in memory, not all its spans.
     """
-    spans: dict[SpanKey, tuple[bytes, SpanFacts]] = {}
-    log_rows: list[dict[str, object]] = []
-    point_rows: list[dict[str, object]] = []
-    score_rows: list[dict[str, object]] = []
+    writers = {table: RowsWriter(folder) for table in ("spans", "logs", "metric_points", "scores")}
+    try:
+        result = _rows_of(entries, retention_days, settle_version, book, writers)
+        result.blocks = {table: writer.block() for table, writer in writers.items()}
+    except BaseException:
+        for writer in writers.values():
+            writer.drop()
+        raise
+    return result
+
+
+def _rows_of(
+    entries: Iterable[SpoolEntry],
+    retention_days: Mapping[str, int],
+    settle_version: int,
+    book: PriceBook,
+    writers: Mapping[str, RowsWriter],
+) -> Transformed:
+    facts: dict[TraceKey, dict[str, SpanFacts]] = {}
     result = Transformed()
     for entry in entries:
         days = retention_days.get(entry.project_id, 0)
         own = price.own_prices(book, entry.project_id)
         message = parse(entry.signal, PROTOBUF, entry.body)
         decoded = decode(entry.signal, message, entry.received_ns, len(entry.body))
+        span_rows: dict[SpanKey, bytes] = {}
+        score_rows: list[dict[str, object]] = []
         for raw in decoded.spans:
             key = (entry.project_id, raw.trace_id, raw.span_id)
             version = stamp_ns(raw, entry.received_ns)
-            earlier = spans.get(key)
+            members = facts.setdefault(key[:2], {})
+            earlier = members.get(raw.span_id)
             if earlier is not None:
                 result.repeated_spans += 1
-                result.folded.setdefault(key, []).append(min(version, earlier[1].version))
-                if earlier[1].version > version:
+                result.folded.setdefault(key, []).append(min(version, earlier.version))
+                if earlier.version > version:
                     continue
             span = priced_span(raw, own=own)
-            row = rows.span_row(entry.project_id, version, days, span)
-            spans[key] = (bare_span(row), rows.facts_in(row, span))
+            if span.blobs:
+                result.blobs.add(entry.project_id, version, days, span.blobs)
+            values = rows.span_values(entry.project_id, version, days, span)
+            span_rows[key] = bare_span(values)
+            members[raw.span_id] = rows.facts_in(values, span)
             score_rows += _score_rows(entry, days, span_feedback(span.raw), result)
-        log_rows += _log_rows(entry, days, decoded.logs, score_rows, result)
-        point_rows += _point_rows(entry, days, decoded.points)
+        log_rows = _log_rows(entry, days, decoded.logs, score_rows, result)
+        writers["spans"].add(list(span_rows.values()))
+        writers["logs"].add([dump(row) for row in log_rows])
+        writers["metric_points"].add([dump(row) for row in _point_rows(entry, days, decoded.points)])
+        writers["scores"].add([dump(row) for row in score_rows])
 
-    facts: dict[TraceKey, list[SpanFacts]] = {}
-    for (project_id, trace_id, _), (_, each) in spans.items():
-        facts.setdefault((project_id, trace_id), []).append(each)
-    for trace_key, members in facts.items():
-        result.traces[trace_key] = prepare_trace(trace_key[0], members, settle_version)
-
-    result.blocks = {
-        # In the order of the table's key, with which they begin: the engine need not put them into order.
-        "spans": b"\n".join(sorted([row for row, _ in spans.values()])),
-        "logs": rows.lines(log_rows),
-        "metric_points": rows.lines(point_rows),
-        "scores": rows.lines(score_rows),
-    }
+    for trace_key, by_span in facts.items():
+        result.traces[trace_key] = prepare_trace(trace_key[0], list(by_span.values()), settle_version)
     return result
 
 
@@ -153,7 +176,7 @@ def prepare_trace(project_id: str, facts: list[SpanFacts], settle_version: int) 
     return PreparedTrace(
         {each.span_id: each.version for each in facts},
         bare_index(settled.spans),
-        rows.dump(settled.trace),
+        dump(settled.trace),
         calls_in(settled),
     )
 
@@ -163,7 +186,14 @@ def _log_rows(
 ) -> list[dict[str, object]]:
     made = []
     for received in logs:
-        log = redact_log(received)
+        if received.event_name == UPLOAD_EVENT:
+            blob = uploaded_blob(received)
+            result.blobs.add(entry.project_id, entry.received_ns, days, [blob] if blob else [])
+            continue
+        blobs: list[Blob] = []
+        log = redact_log(received, blobs)
+        if blobs:
+            result.blobs.add(entry.project_id, entry.received_ns, days, blobs)
         genai = bool(log.trace_id) and is_genai_log(log)
         if genai:
             result.genai_log_spans.add((entry.project_id, log.trace_id, log.span_id))

@@ -14,13 +14,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
 from spanhouse_server.drain import handover
+from spanhouse_server.drain.rows_file import Block, RowsFile, WrittenRows
 from spanhouse_server.drain.transform import Transformed, transform
 from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.spool.contract import SpoolEntry
@@ -78,12 +79,15 @@ class Workshop:
         """Wait for rows that were submitted for. Raises what ``transform`` raised, or ``BrokenProcessPool``."""
         made = pending.result()
         if made.handed is not None:
-            pieces = iter(handover.take(made.handed))
-            made.blocks = {table: next(pieces) for table in made.blocks}
+            pieces = handover.take(made.handed)
             for trace in made.traces.values():
                 trace.index_rows = next(pieces)
             made.handed = None
-        return made
+        # In a copy: what the future holds must not keep the files.
+        files: dict[str, Block] = {
+            table: RowsFile(rows) if isinstance(rows, WrittenRows) else rows for table, rows in made.blocks.items()
+        }
+        return replace(made, blocks=files)
 
     def discard(self, pending: Future[Transformed]) -> None:
         """Give up rows that were submitted for and are not wanted any more: their file must not stay."""
@@ -113,14 +117,14 @@ def _make(
     settle_version: int,
     book: PriceBook,
 ) -> Transformed:
+    whole: Iterable[SpoolEntry] = entries
     if bodies is not None:
-        whole = zip(entries, handover.take(bodies), strict=True)
-        entries = [replace(entry, body=body) for entry, body in whole]
-    made = transform(entries, retention_days, settle_version, book)
+        # Each body is read when its turn comes and is gone after it: they are never in memory together.
+        whole = (replace(entry, body=body) for entry, body in zip(entries, handover.take(bodies), strict=True))
+    made = transform(whole, retention_days, settle_version, book, folder)
     if folder is not None:
         traces = made.traces.values()
-        made.handed = handover.give([*made.blocks.values(), *(trace.index_rows for trace in traces)], folder)
-        made.blocks = dict.fromkeys(made.blocks, b"")
+        made.handed = handover.give([trace.index_rows for trace in traces], folder)
         for trace in traces:
             trace.index_rows = b""
     return made
@@ -128,7 +132,11 @@ def _make(
 
 def _drop(done: Future[Transformed]) -> None:
     if not done.cancelled() and done.exception() is None:
-        handover.drop(done.result().handed)
+        made = done.result()
+        handover.drop(made.handed)
+        for block in made.blocks.values():
+            if isinstance(block, WrittenRows):
+                block.remove()
 
 
 def _begin_process() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Literal
 
 Severity = Literal["warning", "critical"]
@@ -124,6 +125,17 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Fired:
+    """An alert that fired once, without its evidence, and when (unix s) it became as severe as it says.
+
+    ``escalated_s`` is ``None`` where it was so from the start; before, it was a warning.
+    """
+
+    alert: Alert
+    escalated_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Transition:
     """A step in the life of an alert. ``cleared`` ends one that was only pending, which is then forgotten."""
 
@@ -199,6 +211,11 @@ class Inhibition:
     source: tuple[Matcher, ...]
     target: tuple[Matcher, ...]
     equal: tuple[str, ...] = ("*",)
+
+
+def version_of(inhibitions: Sequence[Inhibition]) -> str:
+    """Return what tells one list of inhibitions from another: 16 hex digits."""
+    return sha256(repr([(each.source, each.target, each.equal) for each in inhibitions]).encode()).hexdigest()[:16]
 
 
 def all_labels(alert: Alert) -> dict[str, str]:

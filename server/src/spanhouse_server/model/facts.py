@@ -70,9 +70,10 @@ class IndexRow(SpanFacts):
 
     ``version`` is the settle stamp here; session, user, tags and the rest of the context are
     those of the trace where the span had none of its own. ``counted_reason`` says why the span
-    counts or does not (``normalise.settle_usage``); a model span with a response id has its scope in
-    ``call_scope``, and ``lone_call`` tells that its trace has nothing but other model spans above it
-    (``normalise.settle_across``).
+    counts or does not (``normalise.settle_usage``). A model span that another trace may report too
+    (``normalise.settle_across``) has its scope in ``call_scope``; ``lone_call`` tells that its trace has
+    nothing but other model spans above it, ``stream_key`` ties it to a record of its end without a
+    response id (``normalise.settle_streams``).
     """
 
     project_id: str = ""
@@ -84,6 +85,7 @@ class IndexRow(SpanFacts):
     counted_reason: str = ""
     call_scope: str = ""
     lone_call: bool = False
+    stream_key: str = ""
 
 
 @dataclass(slots=True)

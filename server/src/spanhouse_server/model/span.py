@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from spanhouse_server.model.blob import Blob
 from spanhouse_server.model.raw import RawSpan
 
 CATEGORIES = (
@@ -23,6 +24,9 @@ CATEGORIES = (
 )
 #: Categories whose usage may be billed; whether a span counts is decided for the whole trace.
 MODEL_CATEGORIES = frozenset({"llm", "embedding", "reranker"})
+
+#: Categories whose usage sums up that of several calls.
+ROLL_UP_CATEGORIES = frozenset({"agent", "workflow"})
 
 PREVIEW_CHARACTERS = 200
 
@@ -75,7 +79,8 @@ class Cost:
 
     ``status``: ``priced`` (all tokens priced), ``partial`` (some bucket had no price),
     ``unpriced`` (no price, ``reason`` says why), ``reported`` (the emitter's own figure, no
-    price known here), or empty for spans that cost nothing by nature (tools, agents).
+    price known here), or empty for spans that cost nothing by nature (tools). What agents sum up is priced as far
+    as the number and the length of their calls make no difference.
     ``reported_usd`` keeps the emitter's figure beside the computed one. ``source`` tells whose
     prices were used: ``list`` (the public ones), ``rule`` (the public ones by a published discount),
     ``own:<id>`` (the project's own) or empty.
@@ -95,7 +100,8 @@ class Span:
     """One canonical span, with the raw one it was read from.
 
     Lists and dicts here hold JSON-ready values. ``text`` is what full-text search reads: the
-    words of input and output, bounded.
+    words of input and output, bounded. ``blobs`` are the media that were taken out of the raw span and
+    of the log records it was read with; references to them stand in their places.
     """
 
     raw: RawSpan
@@ -139,6 +145,7 @@ class Span:
     dialect: str = ""
     mapper_version: int = 0
     truncated: bool = False
+    blobs: list[Blob] = field(default_factory=list)
 
     @property
     def model(self) -> str:

@@ -8,10 +8,12 @@ record beside the canonical fields, with secrets removed from both (``redact``).
 from spanhouse_server.normalise.chain import MAPPER_VERSION, is_genai_log, normalise
 from spanhouse_server.normalise.feedback import log_feedback, span_feedback
 from spanhouse_server.normalise.langfuse_events import is_span_piece
+from spanhouse_server.normalise.langfuse_media import UPLOAD_EVENT, uploaded_blob
 from spanhouse_server.normalise.redact import redact_attributes, redact_log
 
 __all__ = [
     "MAPPER_VERSION",
+    "UPLOAD_EVENT",
     "is_genai_log",
     "is_span_piece",
     "log_feedback",
@@ -19,4 +21,5 @@ __all__ = [
     "redact_attributes",
     "redact_log",
     "span_feedback",
+    "uploaded_blob",
 ]

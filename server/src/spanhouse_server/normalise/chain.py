@@ -1,10 +1,11 @@
-"""One span's way through: secrets out, a dialect chosen, its reading completed by what all share."""
+"""One span's way through: media apart, secrets out, a dialect chosen, its reading completed by what all share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from spanhouse_server.model.blob import Blob
 from spanhouse_server.model.raw import RawLog, RawSpan, Scope
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.context import read_context
@@ -18,7 +19,7 @@ from spanhouse_server.normalise.usage import reported_cost
 from spanhouse_server.normalise.view import View
 
 #: Raised whenever a mapping changes, so that stored spans can be told apart and mapped again.
-MAPPER_VERSION = 4
+MAPPER_VERSION = 5
 #: Where our proxy names what it cut of a call's content, if anything.
 PROXY_CUT = "spanhouse.proxy.truncated"
 #: Added to the flags of a span whose mapping failed; it is kept with name, time and raw record.
@@ -27,18 +28,22 @@ UNMAPPED = "unmapped"
 
 def normalise(raw: RawSpan, logs: Sequence[RawLog] = ()) -> Span:
     """Return the canonical span for ``raw`` and the GenAI log events linked to it. Never raises."""
+    blobs: list[Blob] = []
     try:
-        clean = redact_span(raw)
+        clean = redact_span(raw, blobs)
     except Exception:  # noqa: BLE001  what cannot be searched for secrets is not kept
         clean = replace(
             raw, attributes={}, events=[], links=[], resource={}, scope=Scope(), flags=[*raw.flags, UNMAPPED]
         )
         return Span(raw=clean, dialect="generic", mapper_version=MAPPER_VERSION)
     try:
-        return _read(clean, redact_logs(logs) if logs else ())
+        span = _read(clean, redact_logs(logs, blobs) if logs else ())
     except Exception:  # noqa: BLE001  a dialect's mistake must not cost a span, nor its batch
         flagged = replace(clean, flags=[*clean.flags, UNMAPPED])
-        return Span(raw=flagged, dialect="generic", mapper_version=MAPPER_VERSION)
+        span = Span(raw=flagged, dialect="generic", mapper_version=MAPPER_VERSION)
+    if blobs:
+        span.blobs = blobs
+    return span
 
 
 def is_genai_log(log: RawLog) -> bool:

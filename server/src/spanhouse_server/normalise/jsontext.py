@@ -28,7 +28,6 @@ _JSON_WORDS = {"None": "null", "True": "true", "False": "false"}
 _WORD = re.compile(r"\b(?:None|True|False)\b")
 #: What JSON reads otherwise than Python: strings, numbers beyond 64 bits, a negative zero, JSON's own words.
 _PYTHON_ONLY = re.compile(r"\"|\d{18}|-0|\b(?:null|true|false)\b")
-_QUOTED_START = re.compile(r"[\[{(]{1,2}'")
 _BRACKETS = {"{": "}", "[": "]", "(": ")"}
 _TOKEN = re.compile(
     r'[ \t\n\r]*(?:(?P<mark>[{}\[\],:])|(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")|(?P<open>"[^"\\]*(?:\\.[^"\\]*)*\\?\Z)'
@@ -162,7 +161,9 @@ def parse_python(text: str) -> Parsed:
     Only literals are read, nothing is run. Of a text that was cut, what stood before the cut is kept.
     """
     # What begins with a single quote inside of brackets is no JSON; asking would cost more than reading it.
-    parsed = (text, False) if _QUOTED_START.match(text) else parse(text)
+    second = text[1:2]
+    quoted = second == "'" or (text[2:3] == "'" and second in _BRACKETS)
+    parsed = (text, False) if quoted else parse(text)
     found, cut = parsed
     if not isinstance(found, str) and not cut:
         return parsed

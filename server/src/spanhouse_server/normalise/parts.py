@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from spanhouse_server.model.blob import BLOB_SCHEME, read_reference
 from spanhouse_server.model.span import Part
 from spanhouse_server.normalise import jsontext
+from spanhouse_server.normalise.langfuse_media import TOKEN_START, read_token
 
 MAX_PARTS = 10_000
 _MODALITIES = ("image", "audio", "video")
+#: What stands in the place of media that lie elsewhere in the store.
+_STORED = (BLOB_SCHEME, TOKEN_START)
 
 
 def text_part(text: str) -> Part:
@@ -150,8 +154,9 @@ def _from_url(modality: str, url: Any) -> Part | None:
         head, comma, data = url[5:].partition(",")
         if comma:
             mime_type = head.partition(";")[0]
-            part = {"type": "blob", "modality": _modality_of(mime_type, modality), "content": data}
-            return {**part, "mime_type": mime_type} if mime_type else part
+            return media_part(_modality_of(mime_type, modality), mime_type or None, data)
+    if url.startswith(_STORED):
+        return media_part(modality, None, url)
     return {"type": "uri", "modality": modality, "uri": url}
 
 
@@ -165,7 +170,7 @@ def _media(item: Part) -> Part | None:
     source = item.get("source")
     if isinstance(source, dict):
         if source.get("type") == "base64" or "data" in source:
-            return _blob(modality, source.get("media_type"), source.get("data"))
+            return media_part(modality, source.get("media_type"), source.get("data"))
         if source.get("type") == "text":
             return {"type": "text", "content": str(source.get("data", ""))}
         if source.get("url"):
@@ -175,7 +180,7 @@ def _media(item: Part) -> Part | None:
     audio = item.get("input_audio")
     if isinstance(audio, dict):
         mime_type = f"audio/{audio['format']}" if isinstance(audio.get("format"), str) else None
-        return _blob("audio", mime_type, audio.get("data"))
+        return media_part("audio", mime_type, audio.get("data"))
     mime_type = next((item[key] for key in _MIME_KEYS if isinstance(item.get(key), str)), None)
     if mime_type is not None:
         modality = _modality_of(mime_type, modality)
@@ -183,7 +188,7 @@ def _media(item: Part) -> Part | None:
         data = item.get(key)
         if isinstance(data, str) and data:
             is_address = data.startswith("data:") or "://" in data[:16]
-            return _from_url(modality, data) if is_address else _blob(modality, mime_type, data)
+            return _from_url(modality, data) if is_address else media_part(modality, mime_type, data)
     if item.get("file_id"):
         return {"type": "file", "modality": modality, "file_id": item["file_id"]}
     for key in _URL_KEYS:
@@ -202,8 +207,33 @@ def _modality_of(mime_type: str, otherwise: str) -> str:
     return next((known for known in _MODALITIES if mime_type.startswith(known)), otherwise)
 
 
-def _blob(modality: str, mime_type: Any, content: Any) -> Part:
-    return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": content}
+def media_part(modality: str, mime_type: Any, content: Any) -> Part:
+    """Return a part for media in base64, or for the blob they were moved to (``normalise.media``)."""
+    stored = None
+    if type(content) is str and content.startswith(_STORED):
+        stored = read_reference(content) or read_token(content)
+    if stored is None:
+        return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": content}
+    kind = mime_type if isinstance(mime_type, str) and mime_type else stored.media_type
+    part: Part = {"type": "uri", "modality": _modality_of(kind, modality), "uri": stored.uri}
+    if kind:
+        part["mime_type"] = kind
+    if stored.size_bytes is not None:
+        part["size_bytes"] = stored.size_bytes
+    if stored.truncated:
+        part["truncated"] = True
+    return part
+
+
+def _inline(item: Part) -> Part | None:
+    """Fold OpenTelemetry's own part for media; one that holds its content stays."""
+    content, modality = item.get("content"), item.get("modality")
+    if type(content) is not str or not content.startswith((*_STORED, "data:")):
+        return None
+    modality = modality if isinstance(modality, str) else "document"
+    if content.startswith("data:"):
+        return _from_url(modality, content)
+    return media_part(modality, item.get("mime_type"), content)
 
 
 def _file(item: Part) -> Part | None:
@@ -214,7 +244,7 @@ def _file(item: Part) -> Part | None:
 def _drawn(item: Part) -> Part | None:
     """Fold a picture that OpenAI's Responses API made by a tool of its own."""
     data = item.get("result")
-    return _blob("image", f"image/{item.get('output_format') or 'png'}", data) if isinstance(data, str) else None
+    return media_part("image", f"image/{item.get('output_format') or 'png'}", data) if isinstance(data, str) else None
 
 
 def _hosted_call(item: Part) -> Part | None:
@@ -247,7 +277,7 @@ def _binary(item: Part) -> Part | None:
     mime_type, content = item.get("media_type"), item.get("content")
     if not isinstance(mime_type, str) or not isinstance(content, str):
         return None
-    return _blob(_modality_of(mime_type, "document"), mime_type, content)
+    return media_part(_modality_of(mime_type, "document"), mime_type, content)
 
 
 def _uri(item: Part) -> Part | None:
@@ -264,7 +294,7 @@ def _inline_data(item: Part) -> Part | None:
     if not isinstance(data, dict):
         return None
     mime_type = data.get("mimeType") or data.get("mime_type") or ""
-    return _blob(_modality_of(str(mime_type), "document"), mime_type, data.get("data"))
+    return media_part(_modality_of(str(mime_type), "document"), mime_type, data.get("data"))
 
 
 def _wrapped(key: str, fold: Callable[[Part], Part | None]) -> Callable[[Part], Part | None]:
@@ -331,6 +361,7 @@ _FOLDERS: dict[str, Callable[[Part], Part | None]] = {
     "video-url": _media,
     "document-url": _media,
     "uri": _uri,
+    "blob": _inline,
 }
 #: Bedrock and Gemini name the kind of a block by its only key.
 _UNTYPED: dict[str, Callable[[Part], Part | None]] = {

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
+from spanhouse_server.model.blob import BLOB_SCHEME, REFERENCE
 from spanhouse_server.model.span import PREVIEW_CHARACTERS, Message, Part, Span
 from spanhouse_server.normalise import jsontext
 from spanhouse_server.normalise.values import text_of
 
 MAX_TEXT_BYTES = 64 * 1024
 _MEDIA = ("blob", "file", "uri")
+_REFERENCE = re.compile(rf"(?:data:[^,\s]{{0,128}},)?{REFERENCE.pattern}")
 #: A preview is made from this much of a text; the rest could only be cut off.
 _FIRST_CHARACTERS = PREVIEW_CHARACTERS + 20
+_REPLACED_CHARACTERS = 20 * PREVIEW_CHARACTERS
 _SOURCE_CHARACTERS = 2 * PREVIEW_CHARACTERS
 
 
@@ -27,6 +31,8 @@ def shorten(text: str) -> str:
     """Return text on one line, cut to the length of a preview."""
     if not text:
         return ""
+    if text.find(BLOB_SCHEME, 0, _REPLACED_CHARACTERS) >= 0:
+        text = _REFERENCE.sub(_media_word, text[:_REPLACED_CHARACTERS])
     if len(text) > _FIRST_CHARACTERS:  # mostly enough
         line = " ".join(text[:_FIRST_CHARACTERS].split())
         if len(line) > PREVIEW_CHARACTERS:
@@ -35,6 +41,10 @@ def shorten(text: str) -> str:
     if len(line) < PREVIEW_CHARACTERS and len(text) > _SOURCE_CHARACTERS:
         line = " ".join(text[: 20 * PREVIEW_CHARACTERS].split())
     return line if len(line) <= PREVIEW_CHARACTERS else line[: PREVIEW_CHARACTERS - 1] + "…"
+
+
+def _media_word(found: re.Match[str]) -> str:
+    return f"[{found['type'] or 'media'}]"
 
 
 def _input(span: Span) -> str:
@@ -53,6 +63,8 @@ def _output(span: Span) -> str:
     if span.category == "tool" and span.tool_result is not None:
         return _head(span.tool_result)
     messages = span.output_messages
+    if not messages:
+        return next((str(document["content"]) for document in span.documents if document.get("content")), "")
     # Alternatives of one model: the first. Steps of an agent: where they ended.
     steps = len(messages) > 1 and any(message["role"] != "assistant" for message in messages)
     for message in reversed(messages) if steps else messages:
@@ -62,9 +74,7 @@ def _output(span: Span) -> str:
         calls = _calls(message)
         if text or calls:
             return f"{text} {calls}" if text and calls else text or calls
-    if messages:
-        return message_text(messages[-1]) or _other_parts(messages[-1])
-    return next((str(document["content"]) for document in span.documents if document.get("content")), "")
+    return message_text(messages[-1]) or _other_parts(messages[-1])
 
 
 def message_text(message: Message) -> str:
@@ -93,7 +103,8 @@ def _only_text(content: str) -> str:
 
 
 def _calls(message: Message) -> str:
-    return ", ".join(_call(part) for part in message["parts"][:16] if part.get("type") == "tool_call")
+    calls = [part for part in message["parts"][:16] if part.get("type") == "tool_call"]
+    return ", ".join(map(_call, calls)) if calls else ""
 
 
 def _call(part: Part) -> str:
@@ -162,7 +173,7 @@ def _add_words(parts: Iterable[Part], pieces: list[str]) -> None:
 
 def bound(pieces: Iterable[str]) -> str:
     """Join texts within 64 KiB: of what is longer, the first and the last half are kept."""
-    text = "\n".join([piece for piece in pieces if piece])
+    text = "\n".join(filter(None, pieces))
     if len(text) * 4 <= MAX_TEXT_BYTES or (len(text) <= MAX_TEXT_BYTES and text.isascii()):
         return text
     half = MAX_TEXT_BYTES // 2 - 4

@@ -13,125 +13,50 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from spanhouse_server.model.blob import Blob
 from spanhouse_server.model.raw import Attributes, RawLog, RawSpan
+from spanhouse_server.normalise.media import MIN_RUN, lift_logs, lift_span, may_hold_media
+from spanhouse_server.normalise.secret_names import HARMLESS, is_secret_key
 
 REDACTED = "[redacted]"
 MAX_DEPTH = 64
-_MAX_VERDICTS = 20_000
 
-_SECRET_NAMES = frozenset(
-    [
-        "authorization",
-        "proxy_authorization",
-        "www_authenticate",
-        "cookie",
-        "cookies",
-        "set_cookie",
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "secret_key",
-        "secret_access_key",
-        "client_secret",
-        "private_key",
-        "access_token",
-        "refresh_token",
-        "auth_token",
-        "id_token",
-        "session_token",
-        "security_token",
-        "bearer_token",
-        "api_token",
-        "access_key",
-        "access_key_id",
-        "credential",
-        "credentials",
-        "token",
-        "x_amz_security_token",
-    ]
-)
-_SECRET_ENDINGS = (
-    "_authorization",
-    "_password",
-    "_secret",
-    "_secret_key",
-    "_private_key",
-    "_access_token",
-    "_refresh_token",
-    "_auth_token",
-    "_session_token",
-    "_api_token",
-    "_cookie",
-)
-_API_KEY = re.compile(r"api_?key")
-#: Endings that say a name is about a key, and does not hold it: ``user_api_key_team_id``.
-_ABOUT_A_KEY = re.compile(
-    r"api_?key_?(?:\w*_)?(?:hash|id|ids|alias|name|email|role|route|spend|budget|metadata|expires|at)\Z"
-)
 _PLAIN = frozenset({float, int, bool, type(None)})
 _TEXT = frozenset({str})
-#: Keys judged before. Bounded: flattened keys have no end.
-_harmless: set[str] = set()
-_secret: set[str] = set()
 
-
-def is_secret_key(key: str) -> bool:
-    """Tell whether an attribute's name says that its value is a credential."""
-    if key in _harmless:
-        return False
-    if key in _secret:
-        return True
-    verdict = _judge(key)
-    known = _secret if verdict else _harmless
-    if len(known) >= _MAX_VERDICTS:
-        known.clear()
-    known.add(key)
-    return verdict
-
-
-def _judge(key: str) -> bool:
-    name = key.rpartition(".")[2].lower().replace("-", "_").replace(" ", "_")
-    if name in _SECRET_NAMES or name.endswith(_SECRET_ENDINGS):
-        return True
-    return _API_KEY.search(name) is not None and _ABOUT_A_KEY.search(name) is None
-
-
-#: Text that must stand in a record before any pattern below can match, by a rare character of it: the
-#: character is looked for at memory speed. Keep this short; every span pays for it.
-_TRIGGERS = (
-    ("=", ("key=", "oken=")),
-    ("J", ("eyJ",)),
-    ("z", ("AIza", "uthorization")),
-    ("w", ("assw",)),
-    ("r", ("earer ", "ecret")),
-)
-#: The same for those around a character that is not so rare. These begin with that one character, which is what
-#: makes them several times faster than a search for each: the engine jumps to it, then looks ahead, which is
-#: cheaper, then back.
-_AROUND = tuple(
+#: Text that must stand in a record before any pattern below can match. These begin with one character that is not
+#: so rare, which is what makes them several times faster than a search for each: the engine jumps to it, then looks
+#: ahead, which is cheaper, then back. Keep them short; every span pays for them.
+_UNDERLINE, _DASH, _LOWER_K, _UPPER_K = (
     re.compile(pattern).search
     for pattern in (
         r"""_(?:key(?<=(?:pi|te)_key)|token(?:(?<=s_token)|["'\\])"""
         r"""|(?<=[kpft]_)(?:(?<=gsk_|ghp_)|(?<=hf_)|(?<=_pat_)|(?<=sk_)(?:live|test)_))""",
         r"""-(?:key(?<=(?:pi|te)-key)|token["'\\]|(?<=[ki]-)(?:(?<=sk-)|(?<=xai-))|(?<=xox.-))""",
         r"k(?:(?<=ook)ie|(?<=pik)ey)",
-        r"K(?:IA(?<=AKIA)|ey(?:(?<=pi-Key)|(?<=piKey))|EY(?:(?<=PRIVATE KEY)|(?<=PI_KEY|PI-KEY|APIKEY)))",
+        r"K(?:IA(?<=AKIA)|ey(?:(?<=pi-Key)|(?<=piKey))|EN(?<=[DHINRS][_-]TOKEN)"
+        r"|EY(?:(?<=PRIVATE[ _-]KEY)|(?<=PI_KEY|PI-KEY|APIKEY)))",
     )
 )
 
 
 def _triggered(text: str) -> bool:
-    """Tell whether a pattern may match somewhere in this text."""
-    for search in _AROUND:
-        if search(text) is not None:
-            return True
-    for rare, triggers in _TRIGGERS:
-        if rare in text:
-            for trigger in triggers:
-                if trigger in text:
-                    return True
-    return False
+    """Tell whether a pattern may match somewhere in this text: where it is rare, a character is looked for first."""
+    return bool(
+        _UNDERLINE(text)
+        or _DASH(text)
+        or _LOWER_K(text)
+        or _UPPER_K(text)
+        or ("=" in text and ("key=" in text or "oken=" in text or "sig=" in text or "ignature=" in text))
+        or ("J" in text and "eyJ" in text)
+        or ("z" in text and ("AIza" in text or "uthorization" in text))
+        or ("w" in text and "assw" in text)
+        or ("r" in text and ("earer " in text or "ecret" in text or "ssphr" in text))
+        or ("B" in text and ("Basic " in text or "BEARER " in text))
+        or ("W" in text and "ASSW" in text)
+        or ("R" in text and ("ECRET" in text or "UTHORIZ" in text or "SSPHR" in text))
+        or ("K" in text and "COOKIE" in text)
+    )
 
 
 _VALUE = re.compile(
@@ -145,10 +70,11 @@ _VALUE = re.compile(
     r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
 )
 _SCHEME = re.compile(r"\b([Bb]earer|BEARER|[Bb]asic) +(?=[A-Za-z._~+/-]*[0-9=+/])[A-Za-z0-9._~+/=-]{16,}")
-_JSON_FIELD = re.compile(
-    r"""((\\*["'])(?i:[\w.-]{0,64}(?:api[_-]?key|authorization|password|passwd|passphrase|secret(?:[_-](?:access[_-])?key)?"""
-    r"""|cookie|private[_-]key|(?:access|refresh|auth|session|id|bearer|api)[_-]token))\2\s*:\s*(\\*["']))(.*?)\3""",
-    re.DOTALL,
+#: The name of a field and the quote before its value, in JSON, in JSON within JSON, or as Python shows a dict.
+_FIELD = re.compile(r"""(\\*["'])([\w.-]{1,96})\1\s*:\s*(\\*["'])""")
+_SECRET_FIELD = re.compile(
+    r"(?i:api[_-]?key|authorization|password|passwd|passphrase|secret(?:[_-](?:access[_-])?key)?"
+    r"|cookie|private[_-]key|(?:access|refresh|auth|session|id|bearer|api)[_-]token)\Z"
 )
 _QUERY = re.compile(
     r"(?i)([?&;](?:[\w-]{0,32}api[_-]?key|key|(?:[a-z]+_)?token|sig|signature|password|client_secret)=)[^&#\s\"'<>\\]+"
@@ -159,12 +85,35 @@ _PAIR = re.compile(
 
 
 def redact_text(text: str) -> str:
-    """Return text without credentials in it."""
+    """Return text without credentials in it: the same object where there are none."""
+    if not _triggered(text):
+        return text
     text = _VALUE.sub(REDACTED, text)
     text = _SCHEME.sub(rf"\1 {REDACTED}", text)
-    text = _JSON_FIELD.sub(lambda match: f"{match[1]}{REDACTED}{match[3]}" if match[4] else match[0], text)
+    text = _redact_fields(text)
     text = _PAIR.sub(rf"\1\2{REDACTED}", text)
     return _QUERY.sub(rf"\1{REDACTED}", text)
+
+
+def _redact_fields(text: str) -> str:
+    """Return text without the values of fields that are named after credentials, be they cut off."""
+    pieces: list[str] = []
+    done = 0
+    field = _FIELD.search(text)
+    while field is not None:
+        quote = field[3]
+        begin = field.end()
+        if _SECRET_FIELD.search(field[2]):
+            end = text.find(quote, begin)
+            end = len(text) if end < 0 else end
+            if end > begin:
+                pieces += (text[done:begin], REDACTED)
+                done = end
+            position = end + len(quote)
+        else:
+            position = begin - len(quote)  # what follows another name may be a name itself
+        field = _FIELD.search(text, position)
+    return "".join((*pieces, text[done:])) if pieces else text
 
 
 def redact_value(value: Any, depth: int = 0) -> Any:
@@ -200,7 +149,7 @@ def redact_attributes(attributes: Attributes) -> Attributes:
 
 def _gather(attributes: Attributes, pieces: list[str]) -> bool:
     """Collect all text of attributes into ``pieces``; tell whether a key names a secret."""
-    found = not _harmless.issuperset(attributes) and any(map(is_secret_key, list(attributes)))
+    found = not HARMLESS.issuperset(attributes) and any(map(is_secret_key, list(attributes)))
     for value in attributes.values():
         kind = type(value)
         if kind is str:
@@ -222,7 +171,7 @@ def _gather_deep(value: list[Any] | dict[str, Any], pieces: list[str], depth: in
     found = False
     items: Iterable[Any] = value
     if type(value) is dict:
-        found = not _harmless.issuperset(value) and any(is_secret_key(str(key)) for key in value)
+        found = not HARMLESS.issuperset(value) and any(is_secret_key(str(key)) for key in value)
         items = value.values()
     elif _PLAIN.issuperset(map(type, value)):  # a vector: nothing to look through
         return False
@@ -235,8 +184,11 @@ def _gather_deep(value: list[Any] | dict[str, Any], pieces: list[str], depth: in
     return found
 
 
-def redact_span(raw: RawSpan) -> RawSpan:
-    """Return a span without credentials anywhere in it: the same object where there were none."""
+def redact_span(raw: RawSpan, blobs: list[Blob] | None = None) -> RawSpan:
+    """Return a span without credentials anywhere in it: the same object where there were none.
+
+    Media are taken out first and added to ``blobs``, if given: their base64 is no text to look through.
+    """
     resource = _shared(raw.resource)
     scope_attributes = _shared(raw.scope.attributes) if raw.scope.attributes else raw.scope.attributes
     pieces = [raw.status_message, raw.name]
@@ -245,7 +197,10 @@ def redact_span(raw: RawSpan) -> RawSpan:
         found = _gather(event.attributes, pieces) or found
     for link in raw.links:
         found = _gather(link.attributes, pieces) or found
-    if not found and not _triggered("\n".join(pieces)):
+    text = "\n".join(pieces)
+    if blobs is not None and len(text) >= MIN_RUN and may_hold_media(text):
+        return redact_span(lift_span(raw, blobs))
+    if not found and not _triggered(text):
         if resource is raw.resource and scope_attributes is raw.scope.attributes:
             return raw
         return replace(raw, resource=resource, scope=replace(raw.scope, attributes=scope_attributes))
@@ -261,13 +216,16 @@ def redact_span(raw: RawSpan) -> RawSpan:
     )
 
 
-def redact_log(log: RawLog) -> RawLog:
+def redact_log(log: RawLog, blobs: list[Blob] | None = None) -> RawLog:
     """Return a log record without credentials in body or attributes: the same object where there were none."""
-    return redact_logs([log])[0]
+    return redact_logs([log], blobs)[0]
 
 
-def redact_logs(logs: Sequence[RawLog]) -> list[RawLog]:
-    """Return log records without credentials; looked through together, as the logs of one span are few."""
+def redact_logs(logs: Sequence[RawLog], blobs: list[Blob] | None = None) -> list[RawLog]:
+    """Return log records without credentials; looked through together, as the logs of one span are few.
+
+    Media go to ``blobs`` as in ``redact_span``.
+    """
     pieces: list[str] = []
     found = False
     for log in logs:
@@ -277,7 +235,10 @@ def redact_logs(logs: Sequence[RawLog]) -> list[RawLog]:
             pieces.append(body)
         elif isinstance(body, (list, dict)):
             found = _gather_deep(body, pieces, 0) or found
-    found = found or _triggered("\n".join(pieces))
+    text = "\n".join(pieces)
+    if blobs is not None and len(text) >= MIN_RUN and may_hold_media(text):
+        return redact_logs(lift_logs(logs, blobs))
+    found = found or _triggered(text)
     redacted = []
     for log in logs:
         resource = _shared(log.resource)

@@ -19,8 +19,9 @@ from decimal import Decimal
 from operator import attrgetter
 
 from spanhouse_server.model.facts import IndexRow, SettledTrace, SpanFacts, TraceRow
-from spanhouse_server.model.span import MODEL_CATEGORIES
+from spanhouse_server.model.span import MODEL_CATEGORIES, ROLL_UP_CATEGORIES
 from spanhouse_server.normalise.settle_context import Context, prompts, span_tags, trace_context, unique
+from spanhouse_server.normalise.settle_streams import stream_keys
 from spanhouse_server.normalise.settle_tree import Tree, build_tree, stands_alone
 from spanhouse_server.normalise.settle_usage import NOWHERE_ELSE, Counting, count_usage
 
@@ -54,6 +55,7 @@ def _index_rows(tree: Tree, counting: Counting, context: Context, project_id: st
     rows = []
     metadata = context.metadata
     serving = prompts(tree)
+    streams = stream_keys(tree)
     for index, span in enumerate(tree.spans):
         row = IndexRow(*_FACTS(span))
         row.project_id = project_id
@@ -61,9 +63,14 @@ def _index_rows(tree: Tree, counting: Counting, context: Context, project_id: st
         row.is_root = tree.parents[index] < 0
         row.counted = counting.counted[index]
         row.counted_reason = counting.reasons[index]
-        if span.response_id and span.category in MODEL_CATEGORIES:
+        if (span.response_id or index in streams) and span.category in MODEL_CATEGORIES:
+            row.stream_key = streams.get(index, "")
             row.call_scope = span.scope_name
             row.lone_call = stands_alone(tree, index)
+        if span.category in ROLL_UP_CATEGORIES and not row.counted and row.cost_status != "reported":
+            # What this would cost is paid elsewhere: no list and no filter by money is to find it twice.
+            row.cost_usd = row.cost_input_usd = row.cost_output_usd = None
+            row.cost_status = ""
         row.duration_ns = span.end_ns - span.start_ns if span.end_ns > span.start_ns > 0 else 0
         row.model = span.response_model or span.request_model
         row.session_id = span.session_id or context.session_id

@@ -5,8 +5,9 @@ Three ways to tell, within one trace:
 - the same response id, if the spans overlap in time or report the same tokens (some servers give
   every response the same id, so the id alone does not do);
 - without two ids to compare: spans of different instrumentations (scopes) that overlap in time, name
-  the same model and report the same tokens. One scope never reports one call twice, so equal parallel
-  calls of one instrumentation stay apart;
+  the same model and report the same tokens; a record without length may also come just after the call
+  whose end it tells. One scope never reports one call twice, so equal parallel calls of one
+  instrumentation stay apart;
 - a wrapper with exactly one call below it and the same tokens.
 
 Of the reports of a call the best informed counts: one that could be priced before one that could
@@ -20,10 +21,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from spanhouse_server.clock import NS_PER_S
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.model.names import same_model
 from spanhouse_server.normalise.settle_tree import MAX_STEPS, Tree
 
+#: A record without length, written when a stream ended, comes at most this long after the call.
+NEAR_NS = NS_PER_S
 #: Calls of equal tokens that may be open at once and still be told apart; bounds the work.
 MAX_OPEN = 64
 #: Comparisons spent on the calls without figures of one trace.
@@ -170,7 +174,7 @@ def _same_calls(tree: Tree, group: list[int]) -> list[list[int]]:
     together: list[list[int]] = []
     for index in group:
         span = spans[index]
-        running = [call for call in running if spans[call[0]].end_ns >= span.start_ns][-MAX_OPEN:]
+        running = [call for call in running if spans[call[0]].end_ns + NEAR_NS >= span.start_ns][-MAX_OPEN:]
         for call in running:
             if all(_same_call(tree, other, index) for other in call):
                 call.append(index)
@@ -187,7 +191,7 @@ def _same_call(tree: Tree, earlier: int, later: int) -> bool:
     return (
         a.scope_name != b.scope_name
         and not (a.response_id and b.response_id)
-        and overlap(a, b)
+        and at_one_time(a, b)
         and same_served_model(a, b)
         and not _is_above(tree, earlier, later)
     )
@@ -200,6 +204,14 @@ def overlap(a: Told, b: Told) -> bool:
     late, early = max(a.start_ns, b.start_ns), min(a.end_ns, b.end_ns)
     # A record without length belongs to what it touches.
     return late < early or (late == early and (a.start_ns == a.end_ns or b.start_ns == b.end_ns))
+
+
+def at_one_time(earlier: Told, later: Told) -> bool:
+    """Tell whether two reports may be of one call: they overlap, or the later is the record of the other's end."""
+    if overlap(earlier, later):
+        return True
+    ends = later.start_ns == later.end_ns and earlier.start_ns > 0
+    return ends and earlier.start_ns <= later.start_ns <= earlier.end_ns + NEAR_NS
 
 
 def same_served_model(a: Told, b: Told) -> bool:

@@ -62,11 +62,11 @@ def build_tree(facts: Sequence[SpanFacts]) -> Tree:
 
 
 def stands_alone(tree: Tree, index: int) -> bool:
-    """Tell whether only model spans stand above a model span, up to one without a parent."""
+    """Tell whether only model spans stand above a model span, as far as they are known."""
     for _ in range(MAX_STEPS):
         parent = tree.parents[index]
         if parent < 0:
-            return not tree.spans[index].parent_span_id
+            return True
         if tree.spans[parent].category not in MODEL_CATEGORIES:
             return False
         index = parent

@@ -24,7 +24,7 @@ from types import MappingProxyType
 
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.normalise.settle_doubles import Doubles, Shadows, find_doubles, known_figures
-from spanhouse_server.normalise.settle_tree import Tree
+from spanhouse_server.normalise.settle_tree import MAX_STEPS, Tree
 
 # Why a span counts …
 CALL = "model_call"  # a model call, nothing below it has figures of its kind
@@ -53,9 +53,9 @@ _SEEN = 4
 class Counting:
     """``counted`` and ``reasons`` by index.
 
-    ``unknown`` tells that some finished model call left no figures at all, ``gave_way`` that another
-    trace counts some; ``llm_calls`` is the number of llm spans that are calls of their own, not wrappers
-    or doubles.
+    ``unknown`` tells that some finished model call left no figures at all, nor did a span that sums it up;
+    ``gave_way`` that another trace counts some; ``llm_calls`` is the number of llm spans that are calls of
+    their own, not wrappers or doubles.
     """
 
     counted: list[bool]
@@ -148,7 +148,16 @@ def _calls(
         else:
             shadows = shadows or Shadows(tree, bits, reasons)
             repeats = shadows.has(index)
-            unknown = unknown or not repeats
+            unknown = unknown or not (repeats or _summed_up(tree, reasons, index))
         if bit == 1 and not repeats:
             llm_calls += 1
     return llm_calls, unknown
+
+
+def _summed_up(tree: Tree, reasons: list[str], index: int) -> bool:
+    """Tell whether a span above a call without figures sums up what was used, and counts."""
+    for _ in range(MAX_STEPS):
+        index = tree.parents[index]
+        if index < 0 or reasons[index] is ONLY:
+            return index >= 0
+    return False

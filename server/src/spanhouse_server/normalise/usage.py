@@ -71,6 +71,7 @@ SERVICE_TIER = (
     "openai.response.service_tier",
     "gen_ai.openai.response.service_tier",
     "gen_ai.response.service_tier",
+    "anthropic.response.service_tier",  # Anthropic's own client
     _GENAI + "service_tier",
     "openai.request.service_tier",
     "gen_ai.openai.request.service_tier",

@@ -2,8 +2,10 @@
 
 Rules, in the order they are applied:
 
-1. Agent and workflow spans repeat what their children used; they are never priced. Spans of other
-   categories that carry neither usage nor a cost of their own cost nothing by nature (status empty).
+1. Spans other than model calls that carry neither usage nor a cost of their own cost nothing by nature
+   (status empty). What agents and workflows report is the sum of calls of unknown number and length: it is
+   priced as far as neither makes a difference, and counts only where nobody else tells of these calls
+   (``normalise.settle_usage``).
 2. The project's own prices go before the public lists (``own``).
 3. The model served decides, else the model asked for (``catalogue``). The provider is the one the
    instrumentation claims; without any, only names that a single vendor sells are priced. Models with
@@ -18,9 +20,10 @@ Prices come from ``genai-prices``, which is loaded with the first span that need
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
-from spanhouse_server.model.span import MODEL_CATEGORIES, Cost, Span
+from spanhouse_server.model.span import MODEL_CATEGORIES, ROLL_UP_CATEGORIES, Cost, Span, Usage
 from spanhouse_server.price.catalogue import find_tariff, list_version
 from spanhouse_server.price.own import OwnPrices, own_prices
 from spanhouse_server.price.tariff import EXACT, Rates
@@ -32,8 +35,6 @@ QUANTUM_USD = Decimal("0.000000000001")
 #: What the money columns can hold; more than this on one call is a broken emitter, not a bill.
 LIMIT_USD = Decimal(1_000_000)
 
-_NEVER_PRICED = frozenset({"agent", "workflow"})
-
 
 def price(span: Span, own: OwnPrices | None = None) -> Cost:
     """Return what a span cost. Never raises; ``span.cost`` is only read for the reported figure.
@@ -42,14 +43,13 @@ def price(span: Span, own: OwnPrices | None = None) -> Cost:
     """
     usage = span.usage
     reported = _plausible(span.cost.reported_usd)
-    if span.category in _NEVER_PRICED:
-        return _without_price(reported, "")
     if not usage.known:
         return _without_price(reported, "no_usage" if span.category in MODEL_CATEGORIES else "")
     raw = span.raw
     # A span without times is priced as of today's list: 1970 had no prices.
     time_ns = raw.start_ns or raw.end_ns
-    rates, source, lacking = find_rates(span, time_ns, own)
+    find = _find_summed if span.category in ROLL_UP_CATEGORIES else find_rates
+    rates, source, lacking = find(span, time_ns, own)
     if rates is None:
         return _without_price(reported, lacking)
     charge = rates.charge(usage)
@@ -79,6 +79,20 @@ def find_rates(span: Span, time_ns: int, own: OwnPrices | None) -> tuple[Rates |
     if own is not None and (mine := own.find_asked(span, time_ns)):
         return mine[0], "own:" + mine[1], ""
     return None, "", reason
+
+
+def _find_summed(span: Span, time_ns: int, own: OwnPrices | None) -> tuple[Rates | None, str, str]:
+    """Return the same for the sum of several calls: the rates that hold whatever their number and length."""
+    usage = span.usage
+    # Prices for long inputs are those of one call, and none of these may have been so long.
+    short = replace(span, usage=Usage(service_tier=usage.service_tier))
+    rates, source, lacking = find_rates(short, time_ns, own)
+    if rates is None:
+        return None, source, lacking
+    flat, unsure = rates.of_several_calls(usage.input_tokens or 0)
+    if own is not None and not unsure and find_rates(span, time_ns, own)[0] != rates:
+        unsure = "no_price_for: calls with long inputs"
+    return flat, source, _joined(unsure, lacking)
 
 
 def _joined(of_tokens: str, of_tier: str) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from decimal import Context, Decimal
 from functools import lru_cache
+from typing import Any
 
 from spanhouse_server.model.span import Usage
 
@@ -95,6 +96,23 @@ class Rates:
         """Return these rates, completed by those of ``below`` where there is none here."""
         given = {each.name: getattr(self, each.name) for each in fields(Rates)}
         return replace(below, **{name: value for name, value in given.items() if value is not None})
+
+    def of_several_calls(self, input_tokens: int) -> tuple[Rates, str]:
+        """Return the rates for the sum of an unknown number of calls, and what of it they cannot price.
+
+        ``input_tokens`` is the sum: where it stays below all prices for long inputs, so did every call.
+        """
+        changed: dict[str, Any] = {"request_usd": None}
+        longest = input_tokens
+        for each in fields(Rates):
+            rate = getattr(self, each.name)
+            if isinstance(rate, Rate) and rate.tiers:
+                changed[each.name] = Rate(rate.base_usd)
+                longest = min(longest, *(start for start, _ in rate.tiers))
+        missing = ["requests"] if self.request_usd is not None else []
+        if input_tokens > longest:
+            missing.append(f"calls of more than {longest} input tokens")
+        return replace(self, **changed), "no_price_for: " + ", ".join(missing) if missing else ""
 
     def charge(self, usage: Usage) -> Charge:
         """Return what this usage costs at these rates."""

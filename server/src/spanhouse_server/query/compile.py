@@ -130,9 +130,11 @@ class _Compiler:
 
     def _equals(self, sql: str, many: bool, texts: list[str]) -> str:
         if many:
-            if texts == [""]:
-                return f"empty({sql})"
-            return f"hasAny({sql}, {self._bind(texts, 'Array(String)')})"
+            named = [text for text in texts if text]
+            tests = [f"hasAny({sql}, {self._bind(named, 'Array(String)')})"] if named else []
+            if "" in texts:
+                tests.append(f"empty({sql})")
+            return _any(tests)
         if len(texts) == 1:
             return f"{sql} = {self._bind(texts[0], 'String')}"
         return f"{sql} IN ({self._bind(texts, 'Array(String)')})"

@@ -32,6 +32,14 @@ TPOT_MS = (
 #: The sketch of percentiles: relative error of a value at most 1 %, the same in whatever order it is merged.
 SKETCH = "quantileDD"
 SKETCH_ERROR = 0.01
+_MERGED = {
+    "n": "sum",
+    "total": "sum",
+    "least": "min",
+    "most": "max",
+    "sketch": f"{SKETCH}MergeState({SKETCH_ERROR}, 0.5)",
+    "digest": "quantileTDigestMergeState(0.5)",
+}
 
 Table = Literal["traces", "span_index", "scores"]
 
@@ -43,6 +51,11 @@ class Piece:
     name: str
     rows: str
     rolled: str = ""
+
+    @property
+    def merged(self) -> str:
+        """Return the SQL that merges pieces of this name into one."""
+        return f"{_MERGED[self.name]}(_{self.name})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ Exponential = tuple[int, dict[int, int]]
 _MAX_EXPONENT = 1023.0
 #: So that the distance between two bounds is a number as well.
 _LARGEST = 8e307
+_ROUNDING = 1e-12
 
 
 def explicit(
@@ -96,8 +97,9 @@ def quantile(segments: Segments, fraction: float) -> float | None:
     for position, edge in enumerate(edges):
         if position:
             gained = slope * (edge - edges[position - 1])
-            if below + gained >= wanted and gained > 0:
-                return edges[position - 1] + (wanted - below) / slope
+            # Put together from a slope again, a bucket's count may fall short of it by the last digits.
+            if below + gained >= wanted - _ROUNDING * total and gained > 0:
+                return min(edges[position - 1] + (wanted - below) / slope, edge)
             below += gained
         below += masses.get(edge, 0.0)
         if below >= wanted and edge in masses:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import gcd
-from typing import Any, NamedTuple
+from typing import Any
 
 from spanhouse_server.clock import MAX_TIME_NS, NS_PER_S, now_ns, rfc3339
 from spanhouse_server.errors import BadQuery
-from spanhouse_server.query.compile import Selection, compile_filter, select_rows
-from spanhouse_server.query.facets import grouping_field
-from spanhouse_server.query.fields import Field
 from spanhouse_server.query.figures import Figure, find_figure
-from spanhouse_server.query.filter import parse_filter
-from spanhouse_server.query.rollups import HOUR_S, MINUTE_S, plan_range, rolled_keys, rolled_rows, within
+from spanhouse_server.query.pieces import Asked, Grid, Pieces, pieces_of
+from spanhouse_server.query.rollups import Plans
 from spanhouse_server.query.times import Window
 from spanhouse_server.store.contract import ColumnarStore
 
@@ -36,7 +33,8 @@ _OTHERS: Group = ()
 class MetricQuery:
     """A metric as asked for: ``interval_s`` 0 picks a width, ``limit`` bounds the groups.
 
-    Buckets begin at multiples of the width, plus ``offset_s``, which is less than the width.
+    Buckets begin at multiples of the width, plus ``offset_s``, which is less than the width. ``known`` are groups
+    that are given however small they are, beside the ``limit`` largest; for ``metric_lines`` only.
     """
 
     metric: str
@@ -46,29 +44,16 @@ class MetricQuery:
     q: str = ""
     limit: int = 10
     offset_s: int = 0
-
-
-class _Grid(NamedTuple):
-    """The buckets: their width, and where the first one after 1970 begins."""
-
-    width_s: int
-    offset_s: int
+    known: Sequence[Group] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """The rows to measure, as a subquery with ``_t`` (ns) and ``_group`` (array of texts)."""
+class _Line:
+    """One group: its value in the buckets that hold something of it, and over the whole range."""
 
-    sql: str
-    parameters: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The pieces to merge, as a subquery with ``_group`` (array of texts), ``_bucket`` and a column per piece."""
-
-    sql: str
-    parameters: dict[str, Any]
+    group: Group
+    values: dict[int, Any]
+    total: Any
 
 
 def metric_series(store: ColumnarStore, project_id: str, query: MetricQuery) -> dict[str, Any]:
@@ -85,16 +70,19 @@ def metric_series(store: ColumnarStore, project_id: str, query: MetricQuery) -> 
     interval_s = query.interval_s or pick_interval_s(start_ns, end_ns)
     offset_s = query.offset_s
     buckets = buckets_of(start_ns - offset_s * NS_PER_S, end_ns - offset_s * NS_PER_S, interval_s)
-    names = [name.strip() for name in query.group_by.split(",") if name.strip()]
-    if len(names) > MAX_GROUPINGS:
-        raise BadQuery(f"grouped by {len(names)} fields, at most {MAX_GROUPINGS}", "leave some out")
-    source = _source(store, figure, project_id, Window(start_ns, end_ns), query.q, names, _Grid(interval_s, offset_s))
-    totals = _totals(store, figure, source, query.limit)
-    if not names and not totals:
-        totals = {(): None}
-    # One bucket is the whole range: its figures are the totals.
-    alone = {(group, buckets[0]): total for group, total in totals.items()} if len(buckets) == 1 else None
-    points = _points(store, figure, source, list(totals)) if alone is None else alone
+    names = _names(query.group_by)
+    asked = Asked(project_id, Window(start_ns, end_ns), query.q, names, Grid(interval_s, offset_s))
+    pieces = pieces_of(store, figure, asked)
+    found = _lines(store, figure, pieces, "_group", query.limit + 1, totals=len(buckets) > 1)
+    lines = found[: query.limit]
+    if len(found) > query.limit:
+        apart = Pieces(
+            f"SELECT * FROM ({pieces.sql}) WHERE NOT has({{leaders:Array(String)}}, {_mark_sql('_group')})",
+            {**pieces.parameters, "leaders": [_mark(line.group) for line in lines]},
+        )
+        lines += _lines(store, figure, apart, "emptyArrayString()", 1, totals=len(buckets) > 1)
+    if not names and not lines:
+        lines = [_Line((), {}, None)]
     return {
         "metric": query.metric,
         "unit": figure.unit,
@@ -103,15 +91,64 @@ def metric_series(store: ColumnarStore, project_id: str, query: MetricQuery) -> 
         "to_time": rfc3339(end_ns),
         "series": [
             {
-                "group": _shown_group(names, group),
+                "group": _shown_group(names, line.group),
                 "points": [
-                    [bucket * interval_s + offset_s, _number(points.get((group, bucket)), figure)] for bucket in buckets
+                    [bucket * interval_s + offset_s, _number(line.values.get(bucket), figure)] for bucket in buckets
                 ],
-                "total": _number(total, figure),
+                "total": _number(line.total, figure),
             }
-            for group, total in totals.items()
+            for line in lines
         ],
     }
+
+
+def metric_lines(
+    store: ColumnarStore, project_id: str, query: MetricQuery, plans: Plans | None = None
+) -> list[tuple[Group, dict[int, float | None]]]:
+    """Return the groups of a metric, each with its value by start of bucket (unix s), for workers; raise ``BadQuery``.
+
+    Read at once over any number of buckets, of which those without rows are left out; nothing is said of the groups
+    beyond ``limit``. The window has both ends, the interval is set. ``plans`` may come from the reads before.
+    """
+    figure = find_figure(query.metric)
+    names = _names(query.group_by)
+    asked = Asked(project_id, query.window, query.q, names, Grid(query.interval_s, query.offset_s))
+    pieces = pieces_of(store, figure, asked, plans)
+    known = [tuple(group) for group in query.known]
+    found = _lines(store, figure, pieces, "_group", query.limit, totals=False, known=known)
+    return [
+        (
+            line.group,
+            {
+                bucket * query.interval_s + query.offset_s: _number(value, figure)
+                for bucket, value in line.values.items()
+            },
+        )
+        for line in found
+    ]
+
+
+def exact_sums(store: ColumnarStore, project_id: str, query: MetricQuery) -> dict[Group, Any]:
+    """Return a metric that adds up over the whole window, exactly (money as ``Decimal``), by its largest groups.
+
+    From rollups as far as they go, which keep what spans that have expired added up to. The window has both ends.
+    """
+    figure = find_figure(query.metric)
+    asked = Asked(project_id, query.window, query.q, _names(query.group_by), Grid(INTERVALS_S[-1], 0))
+    pieces = pieces_of(store, figure, asked)
+    rows = store.select(
+        f"SELECT _group, {figure.weight} AS _sum FROM ({pieces.sql}) GROUP BY _group"
+        f" HAVING _sum > 0 ORDER BY _sum DESC, _group LIMIT {query.limit}",
+        pieces.parameters,
+    )
+    return {tuple(row["_group"]): row["_sum"] for row in rows}
+
+
+def _names(group_by: str) -> list[str]:
+    names = [name.strip() for name in group_by.split(",") if name.strip()]
+    if len(names) > MAX_GROUPINGS:
+        raise BadQuery(f"grouped by {len(names)} fields, at most {MAX_GROUPINGS}", "leave some out")
+    return names
 
 
 def bounded_range(window: Window, default_ns: int) -> tuple[int, int]:
@@ -145,149 +182,60 @@ def buckets_of(start_ns: int, end_ns: int, interval_s: int) -> range:
     return buckets
 
 
-def _source(
+def _lines(
     store: ColumnarStore,
     figure: Figure,
-    project_id: str,
-    window: Window,
-    q: str,
-    names: Sequence[str],
-    grid: _Grid,
-) -> _Source:
-    fields = [grouping_field(name) for name in names]
-    if figure.table != "span_index":
-        _check_trace_fields(figure, fields)
-    if figure.table == "scores":
-        rows = _score_rows(figure, project_id, window, q, fields)
-        return _Source(_pieces(figure, rows.sql, grid), rows.parameters)
-    if figure.rolled_where is None:
-        selected = select_rows("traces" if figure.table == "traces" else "spans", project_id, window, q)
-        rows = _rows(figure, selected, fields)
-        return _Source(_pieces(figure, rows.sql, grid), rows.parameters)
-    return _span_source(store, figure, project_id, window, q, fields, grid)
+    pieces: Pieces,
+    group: str,
+    limit: int,
+    *,
+    totals: bool,
+    known: Sequence[Group] = (),
+) -> list[_Line]:
+    """Return the ``limit`` largest groups (``group``: SQL over ``_group``) with their buckets, from one read.
 
-
-def _span_source(
-    store: ColumnarStore,
-    figure: Figure,
-    project_id: str,
-    window: Window,
-    q: str,
-    fields: Sequence[tuple[Field, str]],
-    grid: _Grid,
-) -> _Source:
-    """Return the pieces of spans, from rollups as far as they go."""
-    node = parse_filter(q)
-    keys = rolled_keys(fields, node)
-    start_ns, end_ns = int(window.from_ns or 0), int(window.to_ns or 0)
-    # Rollups must neither straddle a bucket nor its offset.
-    step_s = gcd(grid.width_s, grid.offset_s)
-    sketches = any(piece.name == "sketch" for piece in figure.pieces)
-    plan = None if keys is None else plan_range(store, project_id, start_ns, end_ns, step_s, keys, sketches=sketches)
-    if plan is None or not (plan.minutes or plan.hours):
-        rows = _rows(figure, compile_filter("spans", project_id, window, node), fields)
-        return _Source(_pieces(figure, rows.sql, grid), rows.parameters)
-    # Compiled once, without the window: the filter reads the same columns of both, under the same parameters.
-    selected = compile_filter("spans", project_id, Window(), node)
-    parts = []
-    if plan.spans_ns:
-        in_spans = Selection(f"{selected.where} AND {within('start_ns', plan.spans_ns)}", selected.parameters)
-        parts.append(_pieces(figure, _rows(figure, in_spans, fields).sql, grid))
-    group = _group(fields, selected.parameters, over_spans=True)
-    columns = ", ".join(f"{piece.rolled} AS _{piece.name}" for piece in figure.pieces)
-    for step_s, ranges in ((MINUTE_S, plan.minutes), (HOUR_S, plan.hours)):
-        if ranges:
-            parts.append(
-                f"SELECT {group} AS _group, intDiv(start_s - {grid.offset_s}, {grid.width_s}) AS _bucket, {columns}"
-                f" FROM ({rolled_rows(step_s, ranges)}) WHERE {selected.where} AND {figure.rolled_where}"
-            )
-    return _Source(" UNION ALL ".join(parts), selected.parameters)
-
-
-def _pieces(figure: Figure, rows: str, grid: _Grid) -> str:
-    """Return the SQL of a figure's pieces over rows with ``_group`` and ``_t`` (ns)."""
-    columns = ", ".join(f"{piece.rows} AS _{piece.name}" for piece in figure.pieces)
-    return (
-        f"SELECT _group, intDiv(_t - {grid.offset_s * NS_PER_S}, {grid.width_s * NS_PER_S}) AS _bucket, {columns}"
-        f" FROM ({rows}) WHERE {figure.where} GROUP BY _group, _bucket"
+    Pieces are merged by bucket first and then once more into the ``totals``, which are exact as well: sums add up,
+    sketches merge. Without ``totals`` a line's total is that of its only bucket. ``known`` groups come on top.
+    """
+    merged = ", ".join(f"{piece.merged} AS _merged_{piece.name}" for piece in figure.pieces) if totals else ""
+    by_bucket = (
+        f"SELECT {group} AS _shown, _bucket, ifNull(toFloat64({figure.value}), nan) AS _value, {figure.weight} AS _part"
+        f"{', ' if merged else ''}{merged} FROM ({pieces.sql}) GROUP BY _shown, _bucket"
     )
-
-
-def _rows(figure: Figure, selected: Selection, fields: Sequence[tuple[Field, str]]) -> _Rows:
-    """Return the rows to measure as SQL with ``_t`` and ``_group``."""
-    group = _group(fields, selected.parameters, over_spans=figure.table == "span_index")
-    sql = f"SELECT *, start_ns AS _t, {group} AS _group FROM {figure.table} FINAL WHERE {selected.where}"
-    return _Rows(sql, selected.parameters)
-
-
-def _score_rows(figure: Figure, project_id: str, window: Window, q: str, fields: Sequence[tuple[Field, str]]) -> _Rows:
-    selected = select_rows("traces", project_id, Window(), q)
-    parameters = selected.parameters
-    group = _group(fields, parameters, over_spans=False)
-    parameters |= {"score": figure.score_name, "first_ns": window.from_ns, "last_ns": window.to_ns}
-    sql = (
-        "SELECT trace_id, value, created_ns AS _t FROM scores FINAL"
-        " WHERE project_id = {project:String} AND name = {score:String}"
-        " AND created_ns >= {first_ns:Int64} AND created_ns < {last_ns:Int64}"
-    )
-    if not fields and not q.strip():
-        return _Rows(f"SELECT *, {group} AS _group FROM ({sql})", parameters)
-    traces = f"SELECT trace_id, {group} AS _group FROM traces FINAL WHERE {selected.where}"
-    return _Rows(f"SELECT s.value AS value, s._t AS _t, t._group AS _group FROM ({sql}) AS s"
-                 f" INNER JOIN ({traces}) AS t ON s.trace_id = t.trace_id", parameters)  # fmt: skip
-
-
-def _group(fields: Sequence[tuple[Field, str]], parameters: dict[str, Any], *, over_spans: bool) -> str:
-    """Return the SQL of a row's group; keys of metadata are added to ``parameters``."""
-    keys = []
-    for index, (known, key) in enumerate(fields):
-        own, many = (known.span, known.span_many) if over_spans else (known.trace, known.trace_many)
-        if key:
-            parameters[f"key{index}"] = key
-        own = str(own).replace("{key}", f"{{key{index}:String}}")
-        keys.append(f"arrayJoin(if(empty({own}), [''], {own}))" if many else own)
-    return f"CAST([{', '.join(f'toString({key})' for key in keys)}], 'Array(String)')" if keys else "emptyArrayString()"
-
-
-def _check_trace_fields(figure: Figure, fields: Sequence[tuple[Field, str]]) -> None:
-    for known, _ in fields:
-        if known.trace is None:
-            what = "scores" if figure.table == "scores" else "traces"
-            raise BadQuery(
-                f"{what} cannot be grouped by {known.name}", "use a metric of spans, such as spans or errors"
-            )
-
-
-def _totals(store: ColumnarStore, figure: Figure, source: _Source, limit: int) -> dict[Group, Any]:
-    """Return the metric over the whole range of the largest groups, then of the others together."""
+    total = "NULL"
+    if totals:
+        renamed = ", ".join(f"_merged_{piece.name} AS _{piece.name}" for piece in figure.pieces)
+        by_bucket = f"SELECT _shown, _bucket, _value, _part, {renamed} FROM ({by_bucket})"
+        total = figure.value
+    parameters, first = pieces.parameters, ""
+    if known:
+        parameters = {**parameters, "known": [_mark(each) for each in known]}
+        first = f"has({{known:Array(String)}}, {_mark_sql('_shown')}) DESC, "
     rows = store.select(
-        f"SELECT _group, {figure.value} AS _value, {figure.weight} AS _weight FROM ({source.sql})"
-        f" GROUP BY _group HAVING _weight > 0 ORDER BY _weight DESC, _group LIMIT {limit + 1}",
-        source.parameters,
+        f"SELECT _shown, {total} AS _total, sum(_part) AS _weight, groupArray(_bucket) AS _buckets,"
+        f" groupArray(_value) AS _values FROM ({by_bucket}) GROUP BY _shown HAVING _weight > 0"
+        f" ORDER BY {first}_weight DESC, _shown LIMIT {limit + len(known)}",
+        parameters,
     )
-    totals: dict[Group, Any] = {tuple(row["_group"]): row["_value"] for row in rows[:limit]}
-    if len(rows) > limit:
-        others = store.select(
-            f"SELECT {figure.value} AS _value FROM ({source.sql})"
-            " WHERE NOT has({leaders:Array(Array(String))}, _group)",
-            {**source.parameters, "leaders": [list(group) for group in totals]},
-        )
-        totals[_OTHERS] = others[0]["_value"]
-    return totals
+    found: list[_Line] = []
+    named, others = set(known), 0
+    for row in rows:
+        others += tuple(row["_shown"]) not in named
+        if others > limit:
+            break
+        values = dict(zip(row["_buckets"], row["_values"], strict=True))
+        total_value = row["_total"] if totals else next(iter(values.values()), None)
+        found.append(_Line(tuple(row["_shown"]), values, total_value))
+    return found
 
 
-def _points(
-    store: ColumnarStore, figure: Figure, source: _Source, groups: Sequence[Group]
-) -> dict[tuple[Group, int], Any]:
-    if not groups:
-        return {}
-    leaders = [list(group) for group in groups if group]
-    shown = "if(has({leaders:Array(Array(String))}, _group), _group, emptyArrayString())" if leaders else "_group"
-    rows = store.select(
-        f"SELECT {shown} AS _shown, _bucket, {figure.value} AS _value FROM ({source.sql}) GROUP BY _shown, _bucket",
-        {**source.parameters, **({"leaders": leaders} if leaders else {})},
-    )
-    return {(tuple(row["_shown"]), row["_bucket"]): row["_value"] for row in rows}
+def _mark(group: Group) -> str:
+    """Return what stands for a group in a statement: some hundred of them fit, however long their values are."""
+    return hashlib.sha256("\0".join(group).encode()).hexdigest()
+
+
+def _mark_sql(group: str) -> str:
+    return f"lower(hex(SHA256(arrayStringConcat({group}, '\\0'))))"
 
 
 def _shown_group(names: Sequence[str], group: Group) -> dict[str, str]:

@@ -7,7 +7,10 @@ old) are read from the spans. Both give the same figures, so the cut is never se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from spanhouse_server.clock import NS_PER_S, now_ns
@@ -21,10 +24,15 @@ HOUR_S = 3600
 #: spans but not yet in the rollups; minutes touched so shortly before the worker's pass are not relied on. The worker
 #: looks back as far (``derive.passes``).
 LATE_S = 300
+#: What began within so short a time is nearly all touched: it is read from the spans without looking.
+RECENT_S = 600
 #: More touched minutes than these, and the spans are read throughout.
 MAX_TOUCHED = 20_000
 #: Touched minutes are joined into this many ranges, so that the statement stays short.
 MAX_RANGES = 16
+#: Plans hold this long (seconds) for whoever reads several figures, and so many are remembered.
+PLAN_HOLDS_S = 1.0
+MAX_PLANS = 64
 
 #: What reading a row of rollups costs, in rows of spans: of sums, and with a sketch to merge (tests/bench/bench_derive.py).
 ROW_COST = 2
@@ -83,7 +91,8 @@ def plan_range(
     With few spans to each group the spans are quicker to read, ``sketches`` (percentiles) above all: then they are.
     """
     spans_only = Plan([(start_ns, end_ns)])
-    if interval_s % MINUTE_S or len(tier_keys) > 1 or (end_ns - start_ns) < 2 * MINUTE_S * NS_PER_S:
+    recent = start_ns >= now_ns() - RECENT_S * NS_PER_S
+    if recent or interval_s % MINUTE_S or len(tier_keys) > 1 or (end_ns - start_ns) < 2 * MINUTE_S * NS_PER_S:
         return spans_only
     states = store.select(
         "SELECT position_ns, greatest(covered_from_ns, keep_from_ns) AS from_ns, tier_key FROM rollup_state"
@@ -110,6 +119,38 @@ def plan_range(
         [hours for _, ranges in cut for hours in ranges],
     )
     return plan if _is_cheaper(store, project_id, plan, SKETCH_COST if sketches else ROW_COST) else spans_only
+
+
+class Plans:
+    """Plans for one store. What was planned a moment ago holds: several figures of one range are read together.
+
+    A plan that is so old reads the rollups as they are and the spans that were touched by then, so what settled in
+    between is seen that much later. Thread-safe.
+    """
+
+    def __init__(self, store: ColumnarStore, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._monotonic_s = monotonic_s
+        self._made: OrderedDict[tuple[object, ...], tuple[float, Plan]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def range(
+        self, project_id: str, start_ns: int, end_ns: int, interval_s: int, tier_keys: set[str], *, sketches: bool
+    ) -> Plan:
+        """Return the plan for a range; see ``plan_range``."""
+        key = (project_id, start_ns, end_ns, interval_s, frozenset(tier_keys), sketches)
+        with self._lock:
+            known = self._made.get(key)
+        now_s = self._monotonic_s()
+        if known is not None and now_s - known[0] < PLAN_HOLDS_S:
+            return known[1]
+        plan = plan_range(self._store, project_id, start_ns, end_ns, interval_s, tier_keys, sketches=sketches)
+        with self._lock:
+            self._made[key] = (now_s, plan)
+            self._made.move_to_end(key)
+            while len(self._made) > MAX_PLANS:
+                self._made.popitem(last=False)
+        return plan
 
 
 def within(column: str, ranges: Sequence[Range]) -> str:

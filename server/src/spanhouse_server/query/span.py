@@ -8,6 +8,7 @@ import orjson
 
 from spanhouse_server.clock import rfc3339
 from spanhouse_server.errors import NotFound
+from spanhouse_server.query.blobs import add_addresses
 from spanhouse_server.query.rows import Row, dollars, milliseconds, tokens_per_s
 from spanhouse_server.query.scores import scores_of
 from spanhouse_server.store.contract import ColumnarStore
@@ -60,7 +61,7 @@ def _canonical(row: Row, settled: Row, scores: list[dict[str, Any]]) -> dict[str
     return {
         **{name: row[name] for name in _SAME},
         **{name: _parsed(row[name], {}) for name in _OBJECTS},
-        **{name: _parsed(row[name], []) for name in _ARRAYS},
+        **{name: add_addresses(_parsed(row[name], [])) for name in _ARRAYS},
         **{name: settled.get(name) or row[name] for name in _CONTEXT},
         "start_time": rfc3339(row["start_ns"]),
         "end_time": rfc3339(row["end_ns"]),

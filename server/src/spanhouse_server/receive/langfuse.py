@@ -1,6 +1,6 @@
-"""The part of Langfuse's API that its SDKs send with: ingestion, scores, and what they ask at start.
+"""The part of Langfuse's API that its SDKs send with: ingestion, scores, media, and what they ask at start.
 
-OTLP of Langfuse's newer SDKs comes in through ``vendors.DOORS``. Prompts, media, datasets, deleting and reading
+OTLP of Langfuse's newer SDKs comes in through ``vendors.DOORS``. Prompts, datasets, deleting and reading
 back are Langfuse's own and answered with 404 and what to do instead.
 """
 
@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from spanhouse_server import __version__
 from spanhouse_server.config import MIB
+from spanhouse_server.decode import Checked
 from spanhouse_server.errors import (
     BadRequest,
     NotFound,
@@ -26,9 +27,10 @@ from spanhouse_server.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from spanhouse_server.receive import langfuse_media
 from spanhouse_server.receive.http import read_body
 from spanhouse_server.receive.langfuse_ingestion import Batch, read_batch, read_scores
-from spanhouse_server.receive.receiver import JSON, Receiver
+from spanhouse_server.receive.receiver import JSON, PROTOBUF, Receiver
 from spanhouse_server.receive.replies import bare, internal_fault
 from spanhouse_server.receive.vendors import LANGFUSE_API
 
@@ -36,11 +38,13 @@ log = logging.getLogger("spanhouse.receive")
 
 #: Langfuse itself takes about 4 MB; JSON unfolds to many times its size.
 MAX_BODY_BYTES = 16 * MIB
+#: What the SDKs say of an upload before they send it.
+MAX_ANNOUNCEMENT_BYTES = 64 * 1024
 
 #: By the beginning of a path below ``/api/public/`` that is not served: what to do instead. Langfuse's SDKs take 404 as
 #: final: they log it, do not try again, and the application goes on.
 INSTEAD = {
-    "media": "set LANGFUSE_MEDIA_UPLOAD_ENABLED=false in the application: media then stay in their spans, and are kept",
+    "media": "fetch media at /api/v1/blobs/{hash}, as their spans show it",
     "v2/prompts": "pass `fallback` to get_prompt(), or keep prompts with Langfuse by a client of its own",
     "prompts": "pass `fallback` to get_prompt(), or keep prompts with Langfuse by a client of its own",
     "traces": "read traces at /api/v1/traces; they are deleted when their retention is over",
@@ -72,6 +76,34 @@ def routes(receiver: Receiver) -> list[Route]:
             raise BadRequest(batch.errors[0]["error"])
         return _json({"id": batch.successes[0]["id"]})
 
+    async def announce(request: Request) -> Response:
+        with receiver.in_flight.reserve() as reservation:
+            project_id = await receiver.project_for(request.headers)
+            body = await read_body(request, MAX_ANNOUNCEMENT_BYTES, reservation)
+        grant = langfuse_media.asked(project_id, body, receiver.max_http_bytes)
+        if uploaded.has(grant):
+            return _json(langfuse_media.answer_to(grant, None))
+        address = langfuse_media.address_of(request, grant, await receiver.signing_key())
+        return _json(langfuse_media.answer_to(grant, address), 201)
+
+    async def upload(request: Request) -> Response:
+        text, media = request.query_params.get("grant", ""), request.path_params["media"]
+        grant = langfuse_media.granted(text, media, await receiver.signing_key())
+        with receiver.in_flight.reserve() as reservation:
+            data = await read_body(request, grant.size_bytes, reservation)
+            request.state.size_bytes = len(data)
+            wire = await receiver.parsed(
+                PROTOBUF, data, lambda: langfuse_media.record_of(grant, data).SerializeToString()
+            )
+            # No log to the eye either: the drain makes a blob of it.
+            await receiver.keep("logs", grant.project_id, wire, Checked(1), counted=0)
+        uploaded.add(grant)
+        return Response(status_code=200)
+
+    async def report(request: Request) -> Response:
+        await receiver.project_for(request.headers)
+        return Response(status_code=204)
+
     async def projects(request: Request) -> Response:
         project_id = await receiver.project_for(request.headers)
         organisation = {"id": "spanhouse", "name": "Spanhouse"}
@@ -87,9 +119,13 @@ def routes(receiver: Receiver) -> list[Route]:
         raise NotFound(f"{request.method} {path} is not part of Langfuse's API that is served here", hint)
 
     guarded = _guard(receiver)
+    uploaded = langfuse_media.Known()
     return [
         Route(f"{LANGFUSE_API}ingestion", guarded(ingestion, "logs"), methods=["POST"], name="langfuse_ingestion"),
         Route(f"{LANGFUSE_API}scores", guarded(scores, "logs"), methods=["POST"], name="langfuse_scores"),
+        Route(f"{LANGFUSE_API}media", guarded(announce), methods=["POST"], name="langfuse_media"),
+        Route(f"{LANGFUSE_API}media/{{media}}", guarded(report), methods=["PATCH"], name="langfuse_media_report"),
+        Route(f"{LANGFUSE_API}media/{{media}}/bytes", guarded(upload, "logs"), methods=["PUT"], name="langfuse_upload"),
         Route(f"{LANGFUSE_API}projects", guarded(projects), methods=["GET"], name="langfuse_projects"),
         Route(f"{LANGFUSE_API}health", guarded(health), methods=["GET"], name="langfuse_health"),
         Route(

@@ -113,6 +113,10 @@ class Receiver:
         # May ask the records store, which can be slow or away.
         return await asyncio.to_thread(self._open, secret, project, hint)
 
+    async def signing_key(self) -> bytes:
+        """Return the key that this house's servers sign addresses with. Raises ``Unavailable``."""
+        return await asyncio.to_thread(self._access.signing_key)
+
     def _open(self, secret: str | None, project: str | None, hint: str | None) -> str:
         if secret and not self._keys_required and not secret.startswith(KEY_MARK) and not self._access.is_admin(secret):
             # An application on its way from another vendor still carries that vendor's key. Nothing asks

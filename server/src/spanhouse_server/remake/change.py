@@ -14,6 +14,7 @@ from spanhouse_server.drain.again import SpanLogs, span_again
 from spanhouse_server.model.prices import PriceBook
 from spanhouse_server.model.raw import RawSpan, Scope
 from spanhouse_server.model.span import Cost, Span, Usage
+from spanhouse_server.store.blobs import BlobRows
 from spanhouse_server.store.jsontext import dump
 
 Row = dict[str, Any]
@@ -77,9 +78,12 @@ def with_cost(project_id: str, row: Mapping[str, Any], cost: Row) -> Row:
     return {**row, **cost, "project_id": project_id, "version": version, "received_at": version // NS_PER_S}
 
 
-def remapped(project_id: str, row: Mapping[str, Any], logs: SpanLogs, book: PriceBook) -> Row | None:
-    """Return the row of a span read anew from its raw record, or nothing where it says the same."""
-    made = span_again(project_id, row, logs, book)
+def remapped(project_id: str, row: Mapping[str, Any], logs: SpanLogs, book: PriceBook, blobs: BlobRows) -> Row | None:
+    """Return the row of a span read anew from its raw record, or nothing where it says the same.
+
+    Media that still stand in it are added to ``blobs``, which are to be stored before the row.
+    """
+    made = span_again(project_id, row, logs, book, blobs)
     return made if any(not _same(row[name], made[name]) for name in made if name not in _STAMPS) else None
 
 

@@ -21,8 +21,10 @@ from spanhouse_server.drain.settle import settle_traces
 from spanhouse_server.model.prices import PriceBook
 from spanhouse_server.normalise import MAPPER_VERSION
 from spanhouse_server.remake.change import PRICED_COLUMNS, remapped, repriced, with_cost
+from spanhouse_server.remake.logs import move_media
 from spanhouse_server.store import rows
 from spanhouse_server.store.bare import SPAN_COLUMNS
+from spanhouse_server.store.blobs import BlobRows, keep_blobs
 from spanhouse_server.store.contract import ColumnarStore, RecordsStore
 
 #: ``reprice`` keeps the mapping and computes costs anew; ``remap`` reads the raw record and prices it.
@@ -152,12 +154,15 @@ class Remake:
 
     def _remapped(self, trace_ids: Sequence[str]) -> Iterator[tuple[list[Row], int]]:
         """Yield page by page the rows to write and the number of spans read."""
+        move_media(self._store, self._project_id, trace_ids)
         logs = genai_logs(self._store, self._project_id, trace_ids)
         for page in self._pages(trace_ids, SPAN_COLUMNS, PAGE_SPANS):
-            made = (
-                remapped(self._project_id, row, logs.get((row["trace_id"], row["span_id"]), ()), self._book)
+            blobs = BlobRows()
+            made = [
+                remapped(self._project_id, row, logs.get((row["trace_id"], row["span_id"]), ()), self._book, blobs)
                 for row in page
-            )
+            ]
+            keep_blobs(self._store, blobs)
             yield [row for row in made if row is not None], len(page)
 
     def _repriced(self, trace_ids: Sequence[str]) -> Iterator[tuple[list[Row], int]]:

@@ -8,17 +8,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from secrets import token_hex
 
 from spanhouse_server.config import Settings
 from spanhouse_server.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from spanhouse_server.store.contract import RecordsStore
 
 DEFAULT_PROJECT = "default"
+_SIGNING_KEY = "signing_key"
 
 #: A revoked key or a new project is seen after at most this long.
 FRESH_S = 3.0
 #: While the records store is down, what was known is believed for this long.
 STALE_S = 24 * 3600.0
+#: After a fault of the records store it is not asked again for so long: an answer may take until its time is up, and
+#: meanwhile every request would wait for one of its own.
+AWAY_S = 5.0
 MAX_CACHED = 10_000
 
 
@@ -44,6 +49,8 @@ class Access:
         self._keys: dict[str, _Known] = {}
         self._projects: dict[str, _Known] = {}
         self._lock = threading.Lock()
+        self._away: tuple[float, Unavailable] | None = None
+        self._signing_key = b""
 
     def is_admin(self, secret: str | None) -> bool:
         """Tell whether the caller may manage projects and keys.
@@ -75,6 +82,15 @@ class Access:
         if project and project != own:
             raise Forbidden("the key does not open this project", "leave the project out to use the key's own")
         return own
+
+    def signing_key(self) -> bytes:
+        """Return the key that all servers of these records sign their own addresses with, made at first use."""
+        if not self._signing_key:
+            if not self._records.setting(_SIGNING_KEY):
+                self._records.put_setting(_SIGNING_KEY, token_hex(32))
+            # Read again: of two servers that made one at once, the second to write it gave the one that counts.
+            self._signing_key = bytes.fromhex(self._records.setting(_SIGNING_KEY) or "")
+        return self._signing_key
 
     def forget(self) -> None:
         """Drop what is remembered, so that the next request sees a change at once."""
@@ -112,12 +128,17 @@ class Access:
         if known and now_s - known.read_s < FRESH_S:
             return known.value
         try:
+            if self._away and now_s - self._away[0] < AWAY_S:
+                raise self._away[1].with_traceback(None)
             value = read(name)
-        except Unavailable:
+        except Unavailable as error:
+            if self._away is None or self._away[1] is not error:
+                self._away = self._monotonic_s(), error
             # An outage of the records store must not turn known senders away.
             if known and known.value is not None and now_s - known.read_s < STALE_S:
                 return known.value
             raise
+        self._away = None
         with self._lock:
             if len(cache) >= MAX_CACHED:
                 _make_room(cache)

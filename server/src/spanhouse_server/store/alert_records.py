@@ -14,6 +14,7 @@ from spanhouse_server.model.alerts import (
     AlertQuery,
     Channel,
     DeliveryCounts,
+    Fired,
     Group,
     Inhibition,
     Member,
@@ -76,14 +77,17 @@ class AlertRecords(Protocol):
     def inhibitions(self, project_id: str) -> tuple[Inhibition, ...]:
         """Return the inhibitions of a project, the default ones where it set none."""
 
-    def put_inhibitions(self, project_id: str, inhibitions: Sequence[Inhibition]) -> None:
-        """Set the inhibitions of a project."""
+    def put_inhibitions(self, project_id: str, inhibitions: Sequence[Inhibition], known: str | None = None) -> None:
+        """Set the inhibitions of a project.
+
+        Raises ``Conflict`` when ``known`` (``model.alerts.version_of``) is not the version of those in force.
+        """
 
     def alerts(self, project_id: str, query: AlertQuery) -> list[Alert]:
         """Return a page of alerts, those that began last first."""
 
-    def fired_between(self, project_id: str, from_s: int, to_s: int, limit: int) -> list[Alert]:
-        """Return alerts that were firing at some time in a range, those that fired last first, without evidence."""
+    def fired_between(self, project_id: str, from_s: int, to_s: int, limit: int) -> list[Fired]:
+        """Return alerts that were firing at some time in a range, those that fired last first."""
 
     def alert(self, project_id: str, alert_id: str) -> tuple[Alert, list[Transition]]:
         """Return an alert with its transitions, the oldest first. Raises ``NotFound``."""

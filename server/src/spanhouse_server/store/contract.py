@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, Protocol
 
 from spanhouse_server.model.budgets import Budget, Crossing, GpuPrice, Slo
@@ -18,7 +19,7 @@ from spanhouse_server.model.prices import OwnPrice
 from spanhouse_server.store.alert_records import AlertRecords
 
 #: Tables that accept blocks; each name is a numbered file under ``migrations/columnar``.
-TABLES = ("spans", "span_index", "traces", "logs", "metric_points", "scores")
+TABLES = ("spans", "span_index", "traces", "logs", "metric_points", "scores", "blobs")
 
 #: Tables that the engine fills from others (``derive``), with the rollups' migration.
 DERIVED_TABLES = ("rollups", "rollup_marks", "rollup_state")
@@ -46,10 +47,12 @@ class ColumnarStore(Protocol):
         Raises ``MigrationError`` when an applied file was changed since, or one fails.
         """
 
-    def insert(self, table: str, rows: bytes, columns: Sequence[str] = ()) -> None:
+    def insert(self, table: str, rows: bytes | PathLike[str], columns: Sequence[str] = ()) -> None:
         """Insert newline-separated JSON objects, or arrays of values for ``columns``; durable when this returns.
 
-        An insert is atomic per partition, not across calls: callers must be able to repeat it.
+        ``rows`` is their text, or a file of it.
+        An insert is atomic per partition, not across calls: callers must be able to repeat it. Raises
+        ``RowsRefused`` when a row can never be stored.
         """
 
     def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -83,11 +86,13 @@ class ColumnarStore(Protocol):
 class IndexKeys:
     """The start times under which a trace and its spans are indexed now.
 
-    More than one start time for the same thing means that a crash left a stale row behind.
+    More than one start time for the same thing means that a crash left a stale row behind. ``newest_version`` is
+    the largest of all their rows, deleting ones included: only larger ones replace them.
     """
 
     trace_starts_ns: Sequence[int]
     span_starts_ns: Mapping[str, Sequence[int]]
+    newest_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 from spanhouse_server.errors import StoreUnavailable
@@ -81,7 +82,7 @@ class StoreGate:
         """Apply missing migrations."""
         return self._opened().migrate()
 
-    def insert(self, table: str, rows: bytes, columns: Sequence[str] = ()) -> None:
+    def insert(self, table: str, rows: bytes | PathLike[str], columns: Sequence[str] = ()) -> None:
         """Insert newline-separated JSON objects, or arrays of values for ``columns``."""
         self._opened().insert(table, rows, columns)
 

@@ -7,7 +7,7 @@ refuse the batch it came in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Context, Decimal
 from hashlib import blake2b
@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from spanhouse_server.clock import NS_PER_S
+from spanhouse_server.model.blob import Blob
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.model.feedback import Feedback
 from spanhouse_server.model.raw import RawLog, RawMetricPoint, Scope
@@ -30,108 +31,135 @@ _MAX_UINT32 = 2**32 - 1
 _LARGEST_DOUBLE = 1.7976931348623157e308
 
 Row = dict[str, Any]
+#: The columns of ``spans`` in the order of ``span_values``.
+SPAN_COLUMNS = (
+    "project_id", "trace_id", "span_id", "version", "arrival_ns", "received_at", "retention_days",
+    "parent_span_id", "name", "kind", "status_code", "status_message", "error_type", "start_ns", "end_ns",
+    "category", "operation", "provider", "request_model", "response_model", "response_id", "finish_reasons",
+    "parameters", "system_instructions", "input_messages", "output_messages", "tool_definitions", "documents",
+    "tool_name", "tool_call_id", "tool_arguments", "tool_result", "agent_name",
+    "input_preview", "output_preview", "search_text",
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
+    "audio_input_tokens", "audio_output_tokens", "cache_write_1h_tokens", "audio_cache_read_tokens",
+    "image_input_tokens", "image_output_tokens", "tool_use_tokens", "web_search_requests", "service_tier",
+    "usage_basis",
+    "cost_usd", "cost_input_usd", "cost_output_usd", "cost_reported_usd", "cost_status", "cost_reason",
+    "cost_source",
+    "ttft_ns", "ttft_source",
+    "session_id", "user_id", "tags", "metadata", "environment", "release", "prompt_name", "prompt_version",
+    "service_name", "host_name", "service_instance_id",
+    "dialect", "mapper_version", "truncated",
+    "flags", "trace_state", "attributes", "resource", "scope", "events", "links", "dropped_attributes",
+    "dropped_events", "dropped_links",
+)  # fmt: skip
 #: The facts are columns of the row, but for the last: the scope's name is part of a column there.
-_FACTS = itemgetter(*(each.name for each in fields(SpanFacts) if each.name != "scope_name"))
+_FACTS = itemgetter(*(SPAN_COLUMNS.index(each.name) for each in fields(SpanFacts) if each.name != "scope_name"))
+
+
+def span_values(project_id: str, version: int, retention_days: int, span: Span) -> list[Any]:
+    """Return the row of ``spans`` for one canonical span received at ``version`` (ns), in the order of ``SPAN_COLUMNS``.
+
+    JSON columns that hold an object or an array are given as such: the store keeps their text, and
+    the large ones are not encoded twice. Columns for any JSON value hold its text. A list, since this runs
+    for every span: making a dict of it took as long again.
+    """
+    raw, usage, cost = span.raw, span.usage, span.cost
+    return [
+        project_id,
+        raw.trace_id,
+        raw.span_id,
+        version,
+        version,
+        version // NS_PER_S,
+        retention_days,
+        raw.parent_span_id,
+        raw.name,
+        raw.kind,
+        raw.status_code,
+        raw.status_message,
+        span.error_type,
+        raw.start_ns,
+        raw.end_ns,
+        span.category,
+        span.operation,
+        span.provider,
+        span.request_model,
+        span.response_model,
+        span.response_id,
+        span.finish_reasons,
+        span.parameters,
+        span.system_instructions,
+        span.input_messages,
+        span.output_messages,
+        span.tool_definitions,
+        span.documents,
+        span.tool_name,
+        span.tool_call_id,
+        "" if span.tool_arguments is None else dump_text(span.tool_arguments),
+        "" if span.tool_result is None else dump_text(span.tool_result),
+        span.agent_name,
+        span.input_preview,
+        span.output_preview,
+        span.text,
+        _count(usage.input_tokens),
+        _count(usage.output_tokens),
+        _count(usage.cache_read_tokens),
+        _count(usage.cache_write_tokens),
+        _count(usage.reasoning_tokens),
+        _count(usage.audio_input_tokens),
+        _count(usage.audio_output_tokens),
+        _count(usage.cache_write_1h_tokens),
+        _count(usage.audio_cache_read_tokens),
+        _count(usage.image_input_tokens),
+        _count(usage.image_output_tokens),
+        _count(usage.tool_use_tokens),
+        _count(usage.web_search_requests),
+        usage.service_tier,
+        usage.basis,
+        _money_text(cost.total_usd),
+        _money_text(cost.input_usd),
+        _money_text(cost.output_usd),
+        _money_text(cost.reported_usd),
+        cost.status,
+        cost.reason,
+        cost.source,
+        span.ttft_ns,
+        span.ttft_source,
+        span.session_id,
+        span.user_id,
+        span.tags,
+        span.metadata,
+        span.environment,
+        span.release,
+        span.prompt_name,
+        span.prompt_version,
+        span.service_name,
+        span.host_name,
+        span.service_instance_id,
+        span.dialect,
+        span.mapper_version,
+        span.truncated,
+        raw.flags,
+        raw.trace_state,
+        raw.attributes,
+        _shared_text(raw.resource),
+        _shared_text(raw.scope),
+        raw.events,
+        raw.links,
+        min(raw.dropped_attributes, _MAX_UINT32),
+        min(raw.dropped_events, _MAX_UINT32),
+        min(raw.dropped_links, _MAX_UINT32),
+    ]
 
 
 def span_row(project_id: str, version: int, retention_days: int, span: Span) -> Row:
-    """Return the row of ``spans`` for one canonical span received at ``version`` (ns).
-
-    JSON columns that hold an object or an array are given as such: the store keeps their text, and
-    the large ones are not encoded twice. Columns for any JSON value hold its text.
-    """
-    raw, usage, cost = span.raw, span.usage, span.cost
-    return {
-        "project_id": project_id,
-        "trace_id": raw.trace_id,
-        "span_id": raw.span_id,
-        "version": version,
-        "arrival_ns": version,
-        "received_at": version // NS_PER_S,
-        "retention_days": retention_days,
-        "parent_span_id": raw.parent_span_id,
-        "name": raw.name,
-        "kind": raw.kind,
-        "status_code": raw.status_code,
-        "status_message": raw.status_message,
-        "error_type": span.error_type,
-        "start_ns": raw.start_ns,
-        "end_ns": raw.end_ns,
-        "category": span.category,
-        "operation": span.operation,
-        "provider": span.provider,
-        "request_model": span.request_model,
-        "response_model": span.response_model,
-        "response_id": span.response_id,
-        "finish_reasons": span.finish_reasons,
-        "parameters": span.parameters,
-        "system_instructions": span.system_instructions,
-        "input_messages": span.input_messages,
-        "output_messages": span.output_messages,
-        "tool_definitions": span.tool_definitions,
-        "documents": span.documents,
-        "tool_name": span.tool_name,
-        "tool_call_id": span.tool_call_id,
-        "tool_arguments": "" if span.tool_arguments is None else dump_text(span.tool_arguments),
-        "tool_result": "" if span.tool_result is None else dump_text(span.tool_result),
-        "agent_name": span.agent_name,
-        "input_preview": span.input_preview,
-        "output_preview": span.output_preview,
-        "search_text": span.text,
-        "input_tokens": _count(usage.input_tokens),
-        "output_tokens": _count(usage.output_tokens),
-        "cache_read_tokens": _count(usage.cache_read_tokens),
-        "cache_write_tokens": _count(usage.cache_write_tokens),
-        "reasoning_tokens": _count(usage.reasoning_tokens),
-        "audio_input_tokens": _count(usage.audio_input_tokens),
-        "audio_output_tokens": _count(usage.audio_output_tokens),
-        "cache_write_1h_tokens": _count(usage.cache_write_1h_tokens),
-        "audio_cache_read_tokens": _count(usage.audio_cache_read_tokens),
-        "image_input_tokens": _count(usage.image_input_tokens),
-        "image_output_tokens": _count(usage.image_output_tokens),
-        "tool_use_tokens": _count(usage.tool_use_tokens),
-        "web_search_requests": _count(usage.web_search_requests),
-        "service_tier": usage.service_tier,
-        "usage_basis": usage.basis,
-        "cost_usd": _money_text(cost.total_usd),
-        "cost_input_usd": _money_text(cost.input_usd),
-        "cost_output_usd": _money_text(cost.output_usd),
-        "cost_reported_usd": _money_text(cost.reported_usd),
-        "cost_status": cost.status,
-        "cost_reason": cost.reason,
-        "cost_source": cost.source,
-        "ttft_ns": span.ttft_ns,
-        "ttft_source": span.ttft_source,
-        "session_id": span.session_id,
-        "user_id": span.user_id,
-        "tags": span.tags,
-        "metadata": span.metadata,
-        "environment": span.environment,
-        "release": span.release,
-        "prompt_name": span.prompt_name,
-        "prompt_version": span.prompt_version,
-        "service_name": span.service_name,
-        "host_name": span.host_name,
-        "service_instance_id": span.service_instance_id,
-        "dialect": span.dialect,
-        "mapper_version": span.mapper_version,
-        "truncated": span.truncated,
-        "flags": raw.flags,
-        "trace_state": raw.trace_state,
-        "attributes": raw.attributes,
-        "resource": _shared_text(raw.resource),
-        "scope": _shared_text(raw.scope),
-        "events": raw.events,
-        "links": raw.links,
-        "dropped_attributes": min(raw.dropped_attributes, _MAX_UINT32),
-        "dropped_events": min(raw.dropped_events, _MAX_UINT32),
-        "dropped_links": min(raw.dropped_links, _MAX_UINT32),
-    }
+    """Return the same row by column name."""
+    return dict(zip(SPAN_COLUMNS, span_values(project_id, version, retention_days, span), strict=True))
 
 
-def facts_in(row: Row, span: Span) -> SpanFacts:
-    """Return the facts in the row of a span just normalised, equal to those read back once it is stored."""
-    facts = SpanFacts(*(*_FACTS(row), span.raw.scope.name))
+def facts_in(values: Sequence[Any], span: Span) -> SpanFacts:
+    """Return the facts in ``span_values`` of a span just normalised, equal to those read back once it is stored."""
+    facts = SpanFacts(*(*_FACTS(values), span.raw.scope.name))
     # The row has money as text.
     cost = span.cost
     facts.cost_usd = money(cost.total_usd)
@@ -142,7 +170,7 @@ def facts_in(row: Row, span: Span) -> SpanFacts:
 
 def facts_of(version: int, retention_days: int, span: Span) -> SpanFacts:
     """Return the facts of a span just normalised."""
-    return facts_in(span_row("", version, retention_days, span), span)
+    return facts_in(span_values("", version, retention_days, span), span)
 
 
 def log_row(project_id: str, version: int, retention_days: int, log: RawLog, is_genai: bool) -> Row:
@@ -246,6 +274,20 @@ def score_row(project_id: str, version: int, retention_days: int, feedback: Feed
         "explanation": feedback.explanation,
         "evaluator": feedback.evaluator,
         "created_ns": feedback.created_ns,
+    }
+
+
+def blob_row(project_id: str, received_ns: int, retention_days: int, version: int, blob: Blob) -> Row:
+    """Return the row of ``blobs``; ``version`` is the unix second until which it is kept."""
+    return {
+        "project_id": project_id,
+        "hash": blob.hash,
+        "version": version,
+        "received_at": received_ns // NS_PER_S,
+        "retention_days": retention_days,
+        "media_type": blob.media_type,
+        "size_bytes": blob.size_bytes,
+        "data": blob.data,
     }
 
 

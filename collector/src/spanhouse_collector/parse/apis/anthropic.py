@@ -16,6 +16,7 @@ from spanhouse_collector.parse.content import (
     message,
     modality_of,
     name_of,
+    opened,
     reasoning_part,
     text_part,
     tool_call_part,
@@ -175,7 +176,7 @@ def part_of(block: dict[str, Any]) -> Part:
     if kind in ("image", "document"):
         return _media(kind, as_dict(block.get("source")))
     if kind in ("server_tool_use", "mcp_tool_use"):
-        call = {"type": name_of(block.get("name")), "input": block.get("input")}
+        call = {"type": name_of(block.get("name")), "input": opened(block.get("input"))}
         return {
             "type": "server_tool_call",
             "id": name_of(block.get("id")),

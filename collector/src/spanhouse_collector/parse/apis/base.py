@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from spanhouse_collector.parse.content import Budget, Text, Trim, as_dict, name_of
@@ -31,6 +32,7 @@ class Api:
         self.reading.streaming = bool(endpoint.streams)
         self.response_cut = False
         self.budget = Budget(_BUDGET * limits.attribute_bytes)
+        self.media_budget = Budget(limits.media_bytes)
 
     def request(self, body: dict[str, Any]) -> None:
         """Read the request's JSON object."""
@@ -69,7 +71,9 @@ class Api:
         """Return a part of an answer to be held until it ends: trimmed, or its labels where the budget is spent."""
         trim = Trim(self.limits)
         kept: dict[str, Any] = trim.value(value)
-        size = len(dumps(kept))
+        size = len(dumps(kept)) - trim.media_bytes
+        if self.media_budget.take(trim.media_bytes) < trim.media_bytes:
+            kept = Trim(replace(self.limits, media_bytes=0)).value(value)
         if trim.cut or self.budget.take(size) < size:
             self.response_cut = True
         if self.budget.left > 0:

@@ -19,7 +19,7 @@ from spanhouse_server.normalise.dialects.base import (
 from spanhouse_server.normalise.dialects.provider_json import add_usage, read_provider_usage
 from spanhouse_server.normalise.messages import fold_message, fold_tool_definitions, text_message
 from spanhouse_server.normalise.names import OPERATION_OF_CATEGORY, fold_provider
-from spanhouse_server.normalise.parts import fold_parts, tool_call_part, tool_response_part
+from spanhouse_server.normalise.parts import fold_parts, media_part, tool_call_part, tool_response_part
 from spanhouse_server.normalise.values import name_of, text_of
 from spanhouse_server.normalise.view import View
 
@@ -244,12 +244,7 @@ def _block(block: dict[str, Any]) -> Part:
         return {"type": "reasoning", "content": text_of(thought.get("reasoning_text"))}
     image = block.get("image")
     if isinstance(image, dict) and isinstance(image.get("base64_image"), str):
-        return {
-            "type": "blob",
-            "modality": "image",
-            "mime_type": image.get("mime_type"),
-            "content": image["base64_image"],
-        }
+        return media_part("image", image.get("mime_type"), image["base64_image"])
     folded = fold_parts(block)
     return folded[0] if folded else {"type": "unknown", "content": block}
 

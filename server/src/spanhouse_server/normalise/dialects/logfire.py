@@ -18,6 +18,7 @@ from spanhouse_server.normalise.dialects.provider_json import (
 )
 from spanhouse_server.normalise.dialects.pydantic_ai import read_reported_cost
 from spanhouse_server.normalise.messages import text_message
+from spanhouse_server.normalise.names import OPERATION_OF_CATEGORY
 from spanhouse_server.normalise.view import View
 
 FEEDBACK = "logfire.feedback.name"
@@ -40,6 +41,7 @@ def read(view: View, span: Span) -> None:
         if span.category == "embedding":
             span.input_messages = embedded_texts(request.get("input"))
         if span.category in ("llm", "embedding"):
+            span.operation = span.operation or OPERATION_OF_CATEGORY[span.category]
             read_request(span, request)
     if isinstance(response, dict):
         message = response.get("message")

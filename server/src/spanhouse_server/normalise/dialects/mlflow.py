@@ -40,6 +40,7 @@ USAGE = UsageKeys(
     total=("total_tokens",),
     cache_read=("cache_read_input_tokens",),
     cache_write=("cache_creation_input_tokens",),
+    cache_write_1h=("cache_creation_input_tokens_above_1hr",),
 )
 FIRST_CHUNK = "mlflow.chunk.item.0"
 

@@ -73,6 +73,7 @@ _FINISH_KEYS = (
     "gen_ai.response.finish_reason",  # Semantic Kernel
     "anthropic.message.stop_reason",  # Anthropic's own client
 )
+_FINISH_KEYS_TOLD = frozenset(_FINISH_KEYS)
 _TOOL_KEYS = frozenset(
     {
         "gen_ai.request.tools",
@@ -130,9 +131,10 @@ def read(view: View, span: Span) -> None:
 
 def read_finish(view: View, span: Span) -> None:
     """Read why the model stopped, from wherever a generation has it."""
-    for key in _FINISH_KEYS:
-        if not span.finish_reasons:
-            span.finish_reasons = names_of(view.get(key))
+    if view.among(_FINISH_KEYS_TOLD):
+        for key in _FINISH_KEYS:
+            if not span.finish_reasons:
+                span.finish_reasons = names_of(view.get(key))
 
 
 def read_identity(view: View, span: Span) -> None:
@@ -168,9 +170,11 @@ def _guess_category(view: View, operation: str) -> str:
 def read_parameters(view: View) -> dict[str, Any]:
     """Return what the request asked for, by the names of ``gen_ai.request.*`` without the prefix."""
     parameters: dict[str, Any] = {}
+    attributes = view.attributes
     for key in view.family(_REQUEST):
         if key not in _NOT_PARAMETERS:
-            parameters[key[len(_REQUEST) :]] = view.json(key)
+            value = attributes[key]
+            parameters[key[len(_REQUEST) :]] = view.opened(value) if type(value) is str else value
     for key in view.among(_OTHER_PARAMETER_KEYS):
         parameters[_OTHER_PARAMETERS[key]] = view.attributes[key]
     return parameters

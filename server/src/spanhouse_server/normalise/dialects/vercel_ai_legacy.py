@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from spanhouse_server.model.span import Message, Part, Span
+from spanhouse_server.model.tiers import fold_tier
 from spanhouse_server.normalise.dialects import otel
 from spanhouse_server.normalise.dialects.base import Dialect, embedded_texts
+from spanhouse_server.normalise.dialects.provider_json import add_usage, read_provider_usage
 from spanhouse_server.normalise.messages import fold_messages, fold_tool_definitions, text_message
 from spanhouse_server.normalise.names import fold_provider
-from spanhouse_server.normalise.parts import fold_parts, tool_call_part, tool_response_part
+from spanhouse_server.normalise.parts import fold_parts, media_part, tool_call_part, tool_response_part
 from spanhouse_server.normalise.usage import UsageKeys, read_usage
 from spanhouse_server.normalise.values import count_of, name_of, names_of, number_of, text_of, unquoted
 from spanhouse_server.normalise.view import View
@@ -102,19 +104,30 @@ def _read_parameters(view: View) -> dict[str, Any]:
 
 
 def _read_usage(view: View, span: Span) -> None:
-    """Read the counts. Before SDK 6, which has details of the input, Anthropic's input left out cached tokens."""
+    """Read the counts. Before SDK 6, which has details of the input, Anthropic's input left out cached tokens.
+
+    The provider's own figures are told beside: how long a cache lives, searches, the service tier.
+    """
     before_6 = span.provider == "anthropic" and not any(key.startswith(_INPUT) for key in view.attributes)
     attributes = view.attributes
+    told = view.json("ai.response.providerMetadata")
+    metadata = told.get(span.provider) if isinstance(told, dict) else None
+    if not isinstance(metadata, dict):
+        metadata = {}
     if before_6:
-        provider = view.json("ai.response.providerMetadata")
-        metadata = provider.get("anthropic") if isinstance(provider, dict) else None
-        if isinstance(metadata, dict):
-            attributes = {
-                _INPUT + "cacheReadTokens": count_of(metadata.get("cacheReadInputTokens")),
-                _INPUT + "cacheWriteTokens": count_of(metadata.get("cacheCreationInputTokens")),
-                **attributes,
-            }
+        attributes = {
+            _INPUT + "cacheReadTokens": count_of(metadata.get("cacheReadInputTokens")),
+            _INPUT + "cacheWriteTokens": count_of(metadata.get("cacheCreationInputTokens")),
+            **attributes,
+        }
     span.usage = read_usage(attributes, USAGE, exclusive=before_6)
+    if span.usage.known and isinstance(metadata.get("usage"), dict):
+        basis = span.usage.basis
+        add_usage(span, read_provider_usage(metadata["usage"]))
+        span.usage.basis = basis
+    tier = metadata.get("serviceTier")
+    if span.usage.known and isinstance(tier, str):
+        span.usage.service_tier = fold_tier(tier)
 
 
 def _read_ttft(view: View, span: Span) -> None:
@@ -265,10 +278,7 @@ def _media(part: dict[str, Any]) -> Part:
     head, comma, rest = data.partition(",")
     if data.startswith("data:") and comma:
         mime_type, data = mime_type or head[5:].partition(";")[0], rest
-    media: Part = {"type": "blob", "modality": modality, "content": data}
-    if mime_type:
-        media["mime_type"] = mime_type
-    return media
+    return media_part(modality, mime_type or None, data)
 
 
 DIALECT = Dialect("vercel_ai_legacy", matches, read, might_match)

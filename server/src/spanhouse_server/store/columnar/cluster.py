@@ -20,6 +20,7 @@ _COLUMN_CHANGE = re.compile(r"(ADD|DROP|MODIFY|RENAME|COMMENT|CLEAR)\s+COLUMN", 
 #: What decides the shard; most tables hold traces.
 _SHARD_KEYS = {
     "metric_points": "cityHash64(project_id, name, series_id)",
+    "blobs": "cityHash64(project_id, hash)",
     # A bucket and its mark lie together.
     "rollups": "cityHash64(project_id, start_s)",
     "rollup_marks": "cityHash64(project_id, start_s)",

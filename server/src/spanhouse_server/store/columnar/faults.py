@@ -13,7 +13,15 @@ from contextlib import contextmanager
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error, OperationalError, ProgrammingError
 
-from spanhouse_server.errors import BadRequest, DiskFull, QueryTimeout, SpanhouseError, StoreError, StoreUnavailable
+from spanhouse_server.errors import (
+    BadRequest,
+    DiskFull,
+    QueryTimeout,
+    RowsRefused,
+    SpanhouseError,
+    StoreError,
+    StoreUnavailable,
+)
 
 TIMEOUT_EXCEEDED, TOO_SLOW = 159, 160
 TOO_MANY_ROWS, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES = 158, 307, 396
@@ -52,6 +60,28 @@ RETRYABLE = frozenset(
         999,  # KEEPER_EXCEPTION
     }
 )
+#: Codes by which an insert says that a row, not the statement, is at fault.
+BAD_ROW = frozenset(
+    {
+        6,  # CANNOT_PARSE_TEXT
+        26,  # CANNOT_PARSE_QUOTED_STRING
+        27,  # CANNOT_PARSE_INPUT_ASSERTION_FAILED
+        33,  # CANNOT_READ_ALL_DATA
+        38,  # CANNOT_PARSE_DATE
+        41,  # CANNOT_PARSE_DATETIME
+        53,  # TYPE_MISMATCH
+        69,  # ARGUMENT_OUT_OF_BOUND
+        70,  # CANNOT_CONVERT_TYPE
+        72,  # CANNOT_PARSE_NUMBER
+        117,  # INCORRECT_DATA
+        128,  # TOO_LARGE_ARRAY_SIZE
+        131,  # TOO_LARGE_STRING_SIZE
+        306,  # TOO_DEEP_RECURSION
+        321,  # VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+        349,  # CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+        407,  # DECIMAL_OVERFLOW
+    }
+)
 _NO_SPACE = re.compile(r"No space left on device|errno: 28\b|NOT_ENOUGH_SPACE|Disk quota exceeded")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
 _NARROW = "narrow the time range or the filter"
@@ -72,6 +102,18 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable("the columnar store cannot be reached", str(error)) from error
 
 
+@contextmanager
+def inserting(table: str) -> Iterator[None]:
+    """Raise ``RowsRefused`` where ClickHouse cannot take a row, and its other faults as the house's own."""
+    with translated():
+        try:
+            yield
+        except ClickHouseError as error:
+            if isinstance(error, Error) and error.code in BAD_ROW:
+                raise RowsRefused(f"the table {table} cannot take a row", _first_sentence(str(error))) from error
+            raise
+
+
 def translate(error: ClickHouseError) -> SpanhouseError:
     """Return the house's error for one of ClickHouse's."""
     code = error.code if isinstance(error, Error) else None
@@ -79,7 +121,7 @@ def translate(error: ClickHouseError) -> SpanhouseError:
     if code == NOT_ENOUGH_SPACE or _NO_SPACE.search(str(error)):
         return DiskFull("the disk of the columnar store is full", "free some space")
     if code in (TIMEOUT_EXCEEDED, TOO_SLOW):
-        return QueryTimeout("the query took longer than SPANHOUSE_QUERY_TIMEOUT_S allows", _NARROW)
+        return past_limit()
     if code in (TOO_MANY_ROWS, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES):
         return BadRequest("the result has more rows than one read may return", _NARROW)
     if code == BAD_QUERY_PARAMETER:
@@ -93,6 +135,11 @@ def translate(error: ClickHouseError) -> SpanhouseError:
     if code is None:
         return _without_code(error, text)
     return StoreError("the columnar store refused a statement", text)
+
+
+def past_limit() -> QueryTimeout:
+    """Return the error for a statement that took longer than it may."""
+    return QueryTimeout("the query took longer than SPANHOUSE_QUERY_TIMEOUT_S allows", _NARROW)
 
 
 def _without_code(error: ClickHouseError, text: str) -> SpanhouseError:

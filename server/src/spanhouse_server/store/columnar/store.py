@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import zstandard
+from clickhouse_connect.driver.binding import format_str
 from clickhouse_connect.driver.client import Client
 
 from spanhouse_server.errors import StoreError
 from spanhouse_server.model.facts import SpanFacts
-from spanhouse_server.store.columnar import lookups, migrate
+from spanhouse_server.store.columnar import lookups, migrate, timed
 from spanhouse_server.store.columnar.connect import Target, parse_dsn
-from spanhouse_server.store.columnar.faults import translated
+from spanhouse_server.store.columnar.faults import inserting, translated
 from spanhouse_server.store.columnar.pool import ClientPool
 from spanhouse_server.store.contract import DERIVED_TABLES, TABLES, ColumnarStore, IndexKeys, SpanKey, TraceKey
 
@@ -23,14 +26,17 @@ MAX_RESULT_ROWS = 500_000
 #: Below this an insert over HTTP is not worth compressing.
 COMPRESS_FROM_BYTES = 64 * 1024
 
+#: In the name of a file the engine takes these for a pattern that may match many.
+_PATTERN = frozenset("*?{}")
+
 _INSERT_SETTINGS = {
     # Index rows carry the facts' fields, of which the table keeps some.
     "input_format_skip_unknown_fields": 1,
     # Fresh parts are small and soon merged; building the text index once, in the first merge, costs
     # a seventh less in total than building it on insert too. Until then a search reads their text.
     "exclude_materialize_skip_indexes_on_insert": "ix_text",
-    # A batch holds no row twice (what is left is found by reading and merged like any other): copying each
-    # block once more to look for such rows costs a fifth of the insert.
+    # A batch hardly ever holds a row twice (what is left is found by reading and merged like any other): copying
+    # each block once more to look for such rows costs a fifth of the insert.
     "optimize_on_insert": 0,
     # JSON columns are strings; their objects and arrays come as they are, not encoded twice.
     "input_format_json_read_objects_as_strings": 1,
@@ -48,7 +54,7 @@ _DERIVE_SETTINGS = {"max_threads": 1, "max_execution_time": INSERT_TIMEOUT_S, "u
                     "use_skip_indexes_if_final_exact_mode": 1}  # fmt: skip
 
 
-def open_columnar(dsn: str, *, cluster: str = "", memory_mb: int = 2048, query_timeout_s: int = 30) -> ColumnarStore:
+def open_columnar(dsn: str, *, cluster: str = "", memory_mb: int = 2048, query_timeout_s: float = 30) -> ColumnarStore:
     """Open the columnar store behind a DSN (see ``connect``).
 
     ``memory_mb`` (MiB) bounds the embedded engine, ``query_timeout_s`` each read. A server that
@@ -61,7 +67,7 @@ def open_columnar(dsn: str, *, cluster: str = "", memory_mb: int = 2048, query_t
 class ClickHouseStore:
     """Telemetry in ClickHouse. Thread-safe."""
 
-    def __init__(self, target: Target, cluster: str, memory_mb: int, query_timeout_s: int) -> None:
+    def __init__(self, target: Target, cluster: str, memory_mb: int, query_timeout_s: float) -> None:
         self._target = target
         self._cluster = cluster
         insert_settings: dict[str, Any] = dict(_INSERT_SETTINGS)
@@ -93,13 +99,22 @@ class ClickHouseStore:
         """Apply missing migrations in order; return the names applied. Raises ``MigrationError``."""
         return migrate.run(self._target, self._cluster)
 
-    def insert(self, table: str, rows: bytes, columns: Sequence[str] = ()) -> None:
-        """Insert newline-separated JSON objects, or arrays of values for ``columns``; durable when this returns."""
+    def insert(self, table: str, rows: bytes | PathLike[str], columns: Sequence[str] = ()) -> None:
+        """Insert newline-separated JSON objects, or arrays of values for ``columns``; durable when this returns.
+
+        ``rows`` is their text or a file of it, which the embedded engine reads itself. Raises ``RowsRefused`` when a
+        value does not fit its column.
+        """
         if table not in TABLES:
             raise StoreError(f"no table {table!r} takes rows")
         if not rows:
             return
-        with translated(), self._inserts.client() as client:
+        with inserting(table), self._inserts.client() as client:
+            if not isinstance(rows, bytes):
+                if self._target.is_embedded and not _PATTERN.intersection(fspath(rows)):
+                    _insert_file(client, table, fspath(rows), columns)
+                    return
+                rows = Path(rows).read_bytes()
             _raw_insert(client, table, rows, columns, compress=not self._target.is_embedded)
 
     def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -108,7 +123,7 @@ class ClickHouseStore:
         Raises ``QueryTimeout`` past the time limit, ``BadRequest`` past the row limit.
         """
         with translated(), self._selects.client() as client:
-            result = client.query(sql, parameters=dict(parameters or {}))
+            result = timed.read(client, sql, parameters or {})
             names = result.column_names
             return [dict(zip(names, row, strict=True)) for row in result.result_rows]
 
@@ -118,7 +133,7 @@ class ClickHouseStore:
             raise StoreError(f"the table {table!r} is not derived from others")
         statement = f"INSERT INTO {table} ({', '.join(columns)}) {sql}"
         with translated(), self._inserts.client() as client:
-            client.command(statement, parameters=dict(parameters or {}), settings=_DERIVE_SETTINGS)
+            timed.write(client, statement, parameters or {}, _DERIVE_SETTINGS)
 
     def stored_versions(self, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
         """Return the version of every span stored for these traces."""
@@ -141,7 +156,7 @@ class ClickHouseStore:
         self._selects.close()
 
 
-def _select_settings(target: Target, memory_mb: int, query_timeout_s: int) -> dict[str, Any]:
+def _select_settings(target: Target, memory_mb: int, query_timeout_s: float) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "max_execution_time": query_timeout_s,
         "max_result_rows": MAX_RESULT_ROWS,
@@ -157,10 +172,19 @@ def _select_settings(target: Target, memory_mb: int, query_timeout_s: int) -> di
     return settings
 
 
+def _insert_file(client: Client, table: str, path: str, columns: Sequence[str]) -> None:
+    names = f" ({', '.join(columns)})" if columns else ""
+    client.command(f"INSERT INTO {table}{names} FROM INFILE {format_str(path)} FORMAT {_form(columns)}")
+
+
 def _raw_insert(client: Client, table: str, rows: bytes, columns: Sequence[str], *, compress: bool) -> None:
-    names, form = (columns, "JSONCompactEachRow") if columns else (None, "JSONEachRow")
+    names, form = columns or None, _form(columns)
     if compress and len(rows) >= COMPRESS_FROM_BYTES:
         body = zstandard.ZstdCompressor(level=1).compress(rows)
         client.raw_insert(table, names, body, fmt=form, compression="zstd")
         return
     client.raw_insert(table, names, rows, fmt=form)
+
+
+def _form(columns: Sequence[str]) -> str:
+    return "JSONCompactEachRow" if columns else "JSONEachRow"

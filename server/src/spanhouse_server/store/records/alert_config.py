@@ -21,6 +21,7 @@ from spanhouse_server.model.alerts import (
     Rule,
     RuleProgress,
     Silence,
+    version_of,
 )
 from spanhouse_server.store.records.alert_tables import ChannelRecord, RuleRecord, SilenceRecord
 from spanhouse_server.store.records.engine import plain
@@ -249,8 +250,14 @@ def read_inhibitions(session: Session, project_id: str) -> tuple[Inhibition, ...
     )
 
 
-def write_inhibitions(session: Session, project_id: str, inhibitions: Sequence[Inhibition]) -> None:
-    """Set the inhibitions of a project."""
+def write_inhibitions(
+    session: Session, project_id: str, inhibitions: Sequence[Inhibition], known: str | None = None
+) -> None:
+    """Set the inhibitions of a project. Raises ``Conflict`` when those in force are not of the ``known`` version."""
+    # Of two that write at once, the second waits here and then sees what the first wrote.
+    session.get(ProjectRecord, plain(project_id), with_for_update=True)
+    if known is not None and version_of(read_inhibitions(session, project_id)) != known:
+        raise Conflict("the inhibitions were changed meanwhile", "load them again and repeat the change")
     value = [
         {
             "source": [[m.label, m.operator, m.value] for m in each.source],

@@ -15,6 +15,7 @@ from spanhouse_server.model.alerts import (
     Alert,
     AlertQuery,
     Channel,
+    Fired,
     Rule,
     RuleProgress,
     Transition,
@@ -61,14 +62,20 @@ def page_of_alerts(session: Session, project_id: str, query: AlertQuery) -> list
     return [alert_of(record) for record in session.scalars(ordered)]
 
 
-def fired_between(session: Session, project_id: str, from_s: int, to_s: int, limit: int) -> list[Alert]:
+def fired_between(session: Session, project_id: str, from_s: int, to_s: int, limit: int) -> list[Fired]:
     """Return alerts that were firing at some time in ``[from_s, to_s]``, those that fired last first.
 
     Their evidence, by far the largest part of them, is not read.
     """
     columns = [getattr(AlertRecord, name) for name in (*_COPIED, "labels")]
+    escalated = (
+        select(func.min(TransitionRecord.at_s))
+        .where(TransitionRecord.alert_id == AlertRecord.id, TransitionRecord.step == "escalated")
+        .scalar_subquery()
+        .label("escalated_s")
+    )
     asked = (
-        select(*columns)
+        select(*columns, escalated)
         .where(
             AlertRecord.project_id == plain(project_id),
             AlertRecord.fired_s <= to_s,
@@ -78,7 +85,7 @@ def fired_between(session: Session, project_id: str, from_s: int, to_s: int, lim
         .limit(limit)
     )
     return [
-        Alert(**{name: getattr(row, name) for name in _COPIED}, labels=orjson.loads(row.labels))
+        Fired(Alert(**{name: getattr(row, name) for name in _COPIED}, labels=orjson.loads(row.labels)), row.escalated_s)
         for row in session.execute(asked)
     ]
 

@@ -114,18 +114,20 @@ class SqlAlerts:
         with self._reading() as session:
             return config.read_inhibitions(session, project_id)
 
-    def put_inhibitions(self, project_id: str, inhibitions: Sequence[model.Inhibition]) -> None:
-        """Set the inhibitions of a project."""
+    def put_inhibitions(
+        self, project_id: str, inhibitions: Sequence[model.Inhibition], known: str | None = None
+    ) -> None:
+        """Set the inhibitions of a project. Raises ``Conflict``."""
         with self._writing() as session:
-            config.write_inhibitions(session, project_id, inhibitions)
+            config.write_inhibitions(session, project_id, inhibitions, known)
 
     def alerts(self, project_id: str, query: model.AlertQuery) -> list[model.Alert]:
         """Return a page of alerts."""
         with self._reading() as session:
             return state.page_of_alerts(session, project_id, query)
 
-    def fired_between(self, project_id: str, from_s: int, to_s: int, limit: int) -> list[model.Alert]:
-        """Return alerts that were firing at some time in a range, those that fired last first, without evidence."""
+    def fired_between(self, project_id: str, from_s: int, to_s: int, limit: int) -> list[model.Fired]:
+        """Return alerts that were firing at some time in a range, those that fired last first."""
         with self._reading() as session:
             return state.fired_between(session, project_id, from_s, to_s, limit)
 
