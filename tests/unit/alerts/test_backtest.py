@@ -12,7 +12,7 @@ from spanhouse_server.derive.alerts.backtest import Past, back_test
 from spanhouse_server.derive.alerts.muting import Muted
 from spanhouse_server.derive.series import MemorySeries, Series
 from spanhouse_server.errors import BadRequest
-from spanhouse_server.model.alerts import DEFAULT_INHIBITIONS, Matcher, Silence
+from spanhouse_server.model.alerts import DEFAULT_INHIBITIONS, Fired, Matcher, Silence
 from tests.unit.alerts.make import NS, T0, alert, channel, held, rule
 
 
@@ -88,10 +88,23 @@ def test_alerts_of_other_rules_inhibit_while_they_fired() -> None:
         (replace(theirs, severity="warning"), False),
         (replace(theirs, metric="errors"), False),
     ):
-        past = Past((), DEFAULT_INHIBITIONS, [other], [rule(id="other"), warning])
+        past = Past((), DEFAULT_INHIBITIONS, [Fired(other)], [rule(id="other"), warning])
         found = run(warning, over, past=past)
         assert [each.id in found.first_told_s for each in found.alerts] == [not inhibited, True], other
         assert (len(found.muted), found.notifications["(default)"]) == ((1, 2) if inhibited else (0, 4))
+
+
+def test_an_alert_inhibits_only_since_it_is_as_severe_as_that() -> None:
+    over = source((10, 20), (40, 50))
+    warning = rule(severity="warning")
+    # A warning at first, which inhibits no other; critical from the thirtieth minute on.
+    theirs = Fired(alert(id="o", rule_id="other", fired_s=T0 + 60, resolved_s=T0 + 6000), T0 + 1800)
+    found = run(warning, over, past=Past((), DEFAULT_INHIBITIONS, [theirs], [rule(id="other"), warning]))
+    first, second = found.alerts
+    assert found.muted == {second.id: Muted("inhibition", "o")}
+    assert first.id in found.first_told_s
+    # The end of one that was told is told too, though it ends before the other grows worse.
+    assert found.notifications["(default)"] == 2
 
 
 def test_what_was_normal_is_drawn() -> None:

@@ -57,8 +57,9 @@ class Engine:
         self.restart()
 
     def restart(self) -> None:
+        self.store = NoTraces()
         self.tick = AlertEvaluation(
-            NoTraces(),  # type: ignore[arg-type]
+            self.store,  # type: ignore[arg-type]
             self.records,
             settle_s=30,
             public_url="http://house",
@@ -80,9 +81,13 @@ class Engine:
 
 
 class NoTraces:
-    """A store without a trace."""
+    """A store without a trace, which can be away."""
+
+    away = False
 
     def select(self, *_: Any) -> list[Any]:
+        if self.away:
+            raise StoreUnavailable("the store is away")
         return []
 
 
@@ -214,9 +219,35 @@ def test_failing_and_slow_rules_rest(engine: Engine) -> None:
 def test_a_store_that_is_away_stops_the_round_and_is_said(engine: Engine) -> None:
     kept = engine.records.create_rule(rule())
     engine.source.broken["requests"] = StoreUnavailable("the store is away")
+    engine.store.away = True
     with pytest.raises(StoreUnavailable):
         engine.minutes(1, 1)
     assert engine.records.progress()[kept.id].error == "the store is away"
+    # Back again: judged at once.
+    engine.source.broken.clear()
+    engine.store.away = False
+    engine.source.put("requests", at_0=50)
+    engine.at(105)
+    assert engine.states() == ["firing"]
+
+
+def test_a_greedy_rule_holds_up_nobody(engine: Engine) -> None:
+    """One that needs more memory than there is, evaluated longest ago, so that it comes first in each round."""
+    greedy = engine.records.create_rule(rule(name="A", metric="errors"))
+    engine.source.broken["errors"] = StoreUnavailable("the store is out of memory", "narrow the filter")
+    engine.source.put("requests", at_0=50)
+    kept = engine.records.create_rule(rule(name="B"))
+    engine.at(90)
+    assert engine.states() == ["firing"]
+    engine.at(150)
+    progress = engine.records.progress()
+    assert progress[kept.id].evaluated_s == T0 + 120
+    assert progress[greedy.id].error == "the store is out of memory; narrow the filter"
+    assert [metric for metric, _ in engine.source.reads].count("errors") == 1, "it rests"
+    del engine.source.broken["errors"]
+    engine.steady_s += 60
+    engine.at(180)
+    assert engine.records.progress()[greedy.id].error == ""
 
 
 def test_what_waits_to_be_stored_is_waited_for(engine: Engine) -> None:
@@ -304,7 +335,7 @@ def test_moments_after_a_long_time() -> None:
 
 def test_the_filter_of_a_group_can_be_read() -> None:
     q = filter_of("a OR b", {"model": 'gpt "4"\\', "service": "", "team": "x"}, ("model", "service"))
-    assert q == '(a OR b) model:"gpt \\"4\\"\\\\"'
+    assert q == '(a OR b) model:"gpt \\"4\\"\\\\" service:""'
     assert parse_filter(q) is not None
     assert filter_of(" ", {}, ("model",)) == ""
 

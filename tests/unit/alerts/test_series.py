@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from spanhouse_server.derive import series as series_module
 from spanhouse_server.derive.alerts.rules import checked, kind_of
 from spanhouse_server.derive.series import MemorySeries, Series, SeriesQuery, StoreSeries, adds_up, bucket_starts
 from spanhouse_server.errors import BadQuery, BadRequest
@@ -53,11 +53,58 @@ def test_groups_and_offsets(store: ColumnarStore) -> None:
     assert read(store, shifted, 50, 170) == {"": [2000.0, 2000.0]}
 
 
-def test_long_ranges_are_read_in_pieces(store: ColumnarStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = read(store, SeriesQuery("requests", ("model",), interval_s=10), 0, 700)
-    monkeypatch.setattr(series_module, "MAX_BUCKETS", 7)
-    assert read(store, SeriesQuery("requests", ("model",), interval_s=10), 0, 700) == whole
-    assert sum(value or 0 for values in whole.values() for value in values) == len(STARTS)
+def test_a_range_of_any_length_is_read_at_once(store: ColumnarStore) -> None:
+    """More buckets than the API gives in one reply, of which those that hold nothing take up no memory."""
+    query = SeriesQuery("requests", ("model",), interval_s=1)
+    day = read(store, query, -86_400, 700)
+    assert {name: len(values) for name, values in day.items()} == dict.fromkeys(day, 87_100)
+    assert sum(sum(value or 0 for value in values) for values in day.values()) == len(STARTS)
+    assert {name: values[86_400:] for name, values in day.items()} == read(store, query, 0, 700)
+
+
+def test_known_groups_are_read_however_small_they_are(store: ColumnarStore) -> None:
+    largest = SeriesQuery("requests", ("model",), "category:llm", 60, limit=1)
+    assert list(read(store, largest, 0, 700)) == ["o3"]
+    assert set(read(store, replace(largest, known=[("gpt-4o",), ("gone",)]), 0, 700)) == {"o3", "gpt-4o"}
+    assert list(read(store, replace(largest, limit=0, known=[("gpt-4o",)]), 0, 700)) == ["gpt-4o"]
+
+
+def test_many_known_groups_with_long_names_fit_in_a_statement(store: ColumnarStore) -> None:
+    many = [(f"{number} " + "ü" * 2000,) for number in range(1000)]
+    query = SeriesQuery("requests", ("model",), "category:llm", 60, limit=0, known=[*many, ("gpt-4o",)])
+    assert list(read(store, query, 0, 700)) == ["gpt-4o"]
+
+
+class Counting:
+    """A store that counts the reads."""
+
+    def __init__(self, store: ColumnarStore) -> None:
+        self._store = store
+        self.reads = 0
+
+    def select(self, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
+        self.reads += 1
+        return self._store.select(sql, parameters)
+
+
+def test_each_figure_is_read_once_however_long_the_range(store: ColumnarStore) -> None:
+    """One look where rollups stand (nothing is rolled up here), then a read for each of the two figures."""
+    counting = Counting(store)
+    source = StoreSeries(counting)  # type: ignore[arg-type]
+    weeks = SeriesQuery("request_errors/requests", ("model",), interval_s=300)
+    (first, *_) = source.read("series", weeks, AT - 56 * 86_400, AT + 900)
+    assert len(first.points) == 56 * 288 + 3
+    assert counting.reads == 3
+
+
+def test_ratios_divide_the_same_groups(store: ColumnarStore) -> None:
+    """The model with most requests is not the one with most errors."""
+    query = SeriesQuery("requests/request_errors", ("model",), "category:llm", 600)
+    every = read(store, query, 0, 600)
+    for name, values in every.items():
+        assert read(store, replace(query, q=f"category:llm model:{name}"), 0, 600) == {name: values}
+    assert len(read(store, replace(query, limit=1), 0, 600)) == 1
+    assert read(store, replace(query, limit=1), 0, 600).items() <= every.items()
 
 
 def test_ratios(store: ColumnarStore) -> None:

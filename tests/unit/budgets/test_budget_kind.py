@@ -121,6 +121,24 @@ def test_a_projected_overrun_is_told_early_and_not_twice() -> None:
     assert (near.state, near.holds) == ("ok", True)
 
 
+def test_a_period_that_begins_within_an_hour_has_a_forecast_of_its_own() -> None:
+    """Midnight in Kolkata is half past six in the evening in London: what was spent by then is the day before's."""
+    kind, rule = kind_and_rule([budget(limit_usd=Decimal(100), time_zone="Asia/Kolkata")])
+    # A dollar an hour but for the last day, of ten dollars an hour.
+    source = spend(lambda at_s, _: (10 if at_s >= MONDAY + 19 * DAY_S else 1) / 12, 21)
+    midnight_s = MONDAY + 19 * DAY_S + 18 * HOUR_S + 1800
+    seen = {
+        at_s: next(each for each in found if each.labels["threshold"] == "forecast")
+        for at_s, found in kind.observe_over(rule, source, midnight_s - 300, midnight_s + 4 * HOUR_S, 300)
+    }
+    before, after = seen[midnight_s - 300], seen[midnight_s + 2 * HOUR_S]
+    # Five and a half hours at a dollar an hour, then 18 hours at ten, as of the last whole hour, and half an hour to come.
+    assert (before.labels["period"], before.state) == ("2026-01-31", "warning")
+    assert before.value == pytest.approx(5.5 + 180 + 0.5, abs=1)
+    assert (after.labels["period"], after.value) == ("2026-02-01", pytest.approx(1.5 * 10 + 22.5, abs=1))
+    assert seen[midnight_s].state == "unknown", "the period has only just begun"
+
+
 def test_a_day_of_history_projects_nothing() -> None:
     kind, rule = kind_and_rule([budget(period="month", limit_usd=Decimal(1))])
     source = spend(lambda at_s, _: 5.0, 3, MONDAY, HOUR_S)

@@ -281,6 +281,29 @@ def test_slow_and_failing_ones_hold_up_nobody_and_are_shown(empty, records):
         Runner(empty, records, ticks=[Ticker("x"), Ticker("x")])
 
 
+def test_a_stuck_one_is_seen(empty, records):
+    """Never having come to an end, it has no runs to show: its lag and the time it has spent grow."""
+    release, clock = threading.Event(), Clock()
+    stuck = Ticker("stuck", lambda: release.wait(120))
+    metrics = Metrics("test")
+    runner = Runner(empty, records, metrics, ticks=[stuck], clock_ns=clock)
+    runner.start()
+    try:
+        until(lambda: stuck.runs == 1)
+        clock.ns += 600 * NS
+        before = runner.states()[0]
+        until(lambda: runner.states()[0].busy_s > before.busy_s)
+        assert (before.runs, before.lag_s, before.last_run_ns) == (0, 600.0, None)
+        assert 'spanhouse_worker_lag_seconds{worker="stuck"} 600.0' in generate_latest(metrics.registry).decode()
+        spent = [
+            line for line in generate_latest(metrics.registry).decode().splitlines() if "busy_seconds_total{" in line
+        ]
+        assert float(spent[0].split()[-1]) > 0
+    finally:
+        release.set()
+        runner.stop()
+
+
 def test_of_two_servers_one_works_and_the_other_takes_over(empty, records):
     ran: list[str] = []
     overlap: list[str] = []

@@ -12,6 +12,8 @@ from spanhouse_server.store.contract import RecordsStore
 
 #: A holder that gave no sign of life for so long has lost its lease.
 TTL_S = 30.0
+#: A call that gave no sign for so long is stuck: its lease is no longer kept alive, so that another server goes on.
+LONGEST_CALL_S = 1800.0
 
 
 class Holder:
@@ -37,6 +39,7 @@ class Holder:
         self._monotonic_s = monotonic_s
         self._held = False
         self._lapses_s = 0.0
+        self._called_s = 0.0
         self._seen: LeaseState | None = None
         self._seen_s = 0.0
         self._first = True
@@ -56,6 +59,7 @@ class Holder:
         if state.holder != self._holder:
             return None
         self._held, self._lapses_s, self._seen = True, begun_s + self._ttl_s, None
+        self._called_s = begun_s
         return state
 
     def _is_lapsed(self, found: LeaseState, now_s: float) -> bool:
@@ -74,6 +78,7 @@ class Holder:
             self._held = False
             raise
         self._lapses_s = begun_s + self._ttl_s
+        self._called_s = begun_s
         return Lease(self._name, fence, self.still_held)
 
     def still_held(self) -> bool:
@@ -81,10 +86,10 @@ class Holder:
         return self._held and self._monotonic_s() < self._lapses_s
 
     def beat(self) -> None:
-        """Show that this process lives, if it holds the lease; never raises."""
-        if not self._held:
-            return
+        """Show that this process lives, if it holds the lease and its worker is not stuck; never raises."""
         begun_s = self._monotonic_s()
+        if not self._held or begun_s - self._called_s > LONGEST_CALL_S:
+            return
         try:
             if self._records.renew_lease(self._name, self._holder):
                 self._lapses_s = begun_s + self._ttl_s

@@ -158,6 +158,7 @@ class Runner:
         failures = 0
         while not self._stopping.is_set():
             begun_s = time.monotonic()
+            loop.status.begun()
             try:
                 more = loop.step()
             except Stopped:
@@ -169,20 +170,20 @@ class Runner:
                 continue
             except Exception as error:
                 failures += 1
-                self._failed(loop, error, failures, time.monotonic() - begun_s)
+                self._failed(loop, error, failures)
                 self._pause(loop, min(FIRST_PAUSE_S * 2 ** min(failures - 1, 10), LONGEST_PAUSE_S))
                 continue
             failures = 0
             if loop.status.state == "standby" and not loop.holder.still_held():
                 self._pause(loop, min(STANDBY_S, self._ttl_s / 3))
                 continue
-            loop.status.ran(time.monotonic() - begun_s)
+            loop.status.ran()
             if not more:
                 self._pause(loop, loop.every_s - (time.monotonic() - begun_s))
 
-    def _failed(self, loop: _Loop, error: Exception, failures: int, took_s: float) -> None:
+    def _failed(self, loop: _Loop, error: Exception, failures: int) -> None:
         reason = error.message if isinstance(error, SpanhouseError) else f"{type(error).__name__}: {error}"
-        loop.status.failed(reason, took_s)
+        loop.status.failed(reason)
         if isinstance(error, SpanhouseError):
             log.warning("%s failed (%d in a row), trying again: %s", loop.name, failures, reason)
         else:

@@ -5,17 +5,19 @@ Rules, detectors and back-tests ask a ``SeriesSource``, so that judging the past
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Protocol
+from typing import Protocol, overload
 
 from spanhouse_server.clock import NS_PER_S
 from spanhouse_server.derive.anomaly.memory import LearntStates
 from spanhouse_server.derive.otel_series import is_otel, read_otel, split_otel
 from spanhouse_server.errors import BadQuery, BadRequest
 from spanhouse_server.query.figures import Figure, find_figure
-from spanhouse_server.query.metrics import MAX_BUCKETS, OTHER, MetricQuery, metric_series
+from spanhouse_server.query.metrics import Group, MetricQuery, metric_lines
+from spanhouse_server.query.rollups import Plans
 from spanhouse_server.query.times import Window
 from spanhouse_server.store.contract import ColumnarStore
 
@@ -30,7 +32,8 @@ class SeriesQuery:
     """What to read: a metric of the API, the ratio of two (``request_errors/requests``), or an ``otel:`` metric.
 
     Buckets begin at multiples of ``interval_s`` plus ``offset_s`` (unix time). ``limit`` bounds the groups, of
-    which the largest are given.
+    which the largest are given; ``known`` are given beside them, however small they are in this range, so that a
+    group that was there before is not taken for silent.
     """
 
     metric: str
@@ -39,6 +42,7 @@ class SeriesQuery:
     interval_s: int = 60
     limit: int = 100
     offset_s: int = 0
+    known: Sequence[Group] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,36 +109,25 @@ def bucket_starts(from_s: int, to_s: int, interval_s: int, offset_s: int = 0) ->
 
 
 class StoreSeries:
-    """Reads the columnar store by the metrics of the API, in pieces below their limit of buckets.
+    """Reads the columnar store by the metrics of the API, whole ranges at once.
 
     ``learnt`` keeps what rules learn from it over restarts; without it they learn anew.
     """
 
     def __init__(self, store: ColumnarStore, learnt: LearntStates | None = None) -> None:
         self._store = store
+        self._plans = Plans(store)
         self.learnt = learnt
 
     def read(self, project_id: str, query: SeriesQuery, from_s: int, to_s: int) -> list[Series]:
         """Return the series; see ``SeriesSource``."""
-        if parts := ratio_of(query.metric):
-            above, below = (self.read(project_id, replace(query, metric=part), from_s, to_s) for part in parts)
-            return divided(above, below)
         starts = bucket_starts(from_s, to_s, query.interval_s, query.offset_s)
-        found: dict[tuple[str, ...], dict[int, float | None]] = {}
-        if not query.group_by:
-            found[()] = {}
+        if parts := ratio_of(query.metric):
+            below = self.read(project_id, replace(query, metric=parts[1]), from_s, to_s)
+            above = read_same(self, project_id, replace(query, metric=parts[0]), below, from_s, to_s)
+            return divided(above, below)
         if is_otel(query.metric):
-            found.update(read_otel(self._store, project_id, query, starts))
-            return _filled(query, found, starts)
-        for first in range(0, len(starts), MAX_BUCKETS):
-            piece = starts[first : first + MAX_BUCKETS]
-            for labels, points in self._measured(project_id, query, piece):
-                found.setdefault(tuple(labels.get(name, "") for name in query.group_by), {}).update(points)
-        return _filled(query, found, starts)
-
-    def _measured(
-        self, project_id: str, query: SeriesQuery, starts: range
-    ) -> Iterator[tuple[Mapping[str, str], Mapping[int, float | None]]]:
+            return _filled(query, read_otel(self._store, project_id, query, starts), starts)
         asked = MetricQuery(
             metric=query.metric,
             group_by=",".join(query.group_by),
@@ -143,22 +136,77 @@ class StoreSeries:
             q=query.q,
             limit=query.limit,
             offset_s=query.offset_s % query.interval_s,
+            known=query.known,
         )
-        for series in metric_series(self._store, project_id, asked)["series"]:
-            if series["group"] == OTHER:
-                continue
-            yield series["group"], dict(series["points"])
+        return _filled(query, dict(metric_lines(self._store, project_id, asked, self._plans)), starts)
+
+
+def read_same(
+    source: SeriesSource, project_id: str, query: SeriesQuery, like: Sequence[Series], from_s: int, to_s: int
+) -> list[Series]:
+    """Return the series of the groups that another read gave, those alone: the largest there need not be so here."""
+    if not query.group_by:
+        return source.read(project_id, query, from_s, to_s)
+    groups = [group_of(query.group_by, series.labels) for series in like]
+    return source.read(project_id, replace(query, limit=0, known=groups), from_s, to_s) if groups else []
+
+
+def group_of(group_by: Sequence[str], labels: Mapping[str, str]) -> Group:
+    """Return the values of the fields that a series is grouped by."""
+    return tuple(labels.get(name, "") for name in group_by)
+
+
+class Filled(Sequence[Point]):
+    """The points of a series, every bucket of a range, of which only those that hold something take up memory."""
+
+    __slots__ = ("_empty", "_starts", "_values")
+
+    def __init__(self, starts: range, values: Mapping[int, float | None], empty: float | None) -> None:
+        self._starts = starts
+        self._values = values
+        self._empty = empty
+
+    def __len__(self) -> int:
+        """Return the number of buckets."""
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, index: int) -> Point: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Point]: ...
+
+    def __getitem__(self, index: int | slice) -> Point | Sequence[Point]:
+        """Return a bucket, or some of them."""
+        if isinstance(index, slice):
+            return Filled(self._starts[index], self._values, self._empty)
+        start_s = self._starts[index]
+        return start_s, self._values.get(start_s, self._empty)
+
+    def __iter__(self) -> Iterator[Point]:
+        """Give the buckets in the order of time."""
+        values, empty = self._values, self._empty
+        return ((start_s, values.get(start_s, empty)) for start_s in self._starts)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether another sequence has the same points."""
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __repr__(self) -> str:
+        """Return the points as a list is shown."""
+        return repr(list(self))
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _filled(
-    query: SeriesQuery, found: Mapping[tuple[str, ...], Mapping[int, float | None]], starts: Sequence[int]
+    query: SeriesQuery, found: Mapping[tuple[str, ...], Mapping[int, float | None]], starts: range
 ) -> list[Series]:
     empty = empty_value(query.metric)
+    if not query.group_by and not found:
+        found = {(): {}}
     return [
-        Series(
-            dict(zip(query.group_by, group, strict=True)),
-            [(start, points.get(start, empty)) for start in starts],
-        )
+        Series(dict(zip(query.group_by, group, strict=True)), Filled(starts, points, empty))
         for group, points in found.items()
     ]
 
@@ -192,7 +240,7 @@ class _Held:
         self.interval_s = interval_s
         self.first_s = series.points[0][0] if series.points else 0
         self.values = [value for _, value in series.points]
-        self.sums = [0.0, *accumulate(value or 0.0 for value in self.values)]
+        self.sums = array("d", accumulate((value or 0.0 for value in self.values), initial=0.0))
 
     def value(self, start_s: int) -> float | None:
         index, rest = divmod(start_s - self.first_s, self.interval_s)
@@ -228,7 +276,7 @@ class MemorySeries:
         if not query.group_by:
             groups[()] = []
         for each in held:
-            groups.setdefault(tuple(each.labels.get(name, "") for name in query.group_by), []).append(each)
+            groups.setdefault(group_of(query.group_by, each.labels), []).append(each)
         return [
             Series(dict(zip(query.group_by, group, strict=True)), self._points(query, members, starts))
             for group, members in groups.items()

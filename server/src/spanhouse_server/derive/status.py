@@ -50,19 +50,32 @@ class Status:
         self._made: deque[tuple[float, int]] = deque()
         self._since_s = clock()
         self.state: State = "starting"
+        self._begun_s: float | None = None
+        self._spent_s = 0.0
         self.runs = 0
         self.rows = 0
-        self.busy_s = 0.0
         self.errors = 0
         self.last_error = ""
         self.last_error_ns: int | None = None
         self.last_run_ns: int | None = None
 
-    def ran(self, took_s: float) -> None:
+    @property
+    def busy_s(self) -> float:
+        """Return the seconds spent, those of the run in hand included: one that is stuck shows."""
+        with self._lock:
+            in_hand_s = 0.0 if self._begun_s is None else max(self._clock() - self._begun_s, 0.0)
+            return self._spent_s + in_hand_s
+
+    def begun(self) -> None:
+        """Note that a run begins."""
+        with self._lock:
+            self._begun_s = self._clock()
+
+    def ran(self) -> None:
         """Count a run that came to its end."""
         with self._lock:
+            self._over()
             self.runs += 1
-            self.busy_s += took_s
             self.state, self.last_run_ns = "running", now_ns()
 
     def made(self, rows: int) -> None:
@@ -72,16 +85,17 @@ class Status:
             self._made.append((self._clock(), rows))
             self._forget()
 
-    def failed(self, error: str, took_s: float) -> None:
+    def failed(self, error: str) -> None:
         """Count a run that failed."""
         with self._lock:
+            self._over()
             self.errors += 1
-            self.busy_s += took_s
             self.state, self.last_error, self.last_error_ns = "failing", error[:MAX_ERROR_CHARACTERS], now_ns()
 
     def stands_by(self) -> None:
         """Note that another process does the work."""
         with self._lock:
+            self._begun_s = None
             self.state = "standby"
 
     def rows_per_s(self) -> float:
@@ -90,6 +104,11 @@ class Status:
             self._forget()
             over_s = min(max(self._clock() - self._since_s, 1.0), RATE_S)
             return sum(rows for _, rows in self._made) / over_s
+
+    def _over(self) -> None:
+        if self._begun_s is not None:
+            self._spent_s += max(self._clock() - self._begun_s, 0.0)
+            self._begun_s = None
 
     def _forget(self) -> None:
         oldest_s = self._clock() - RATE_S

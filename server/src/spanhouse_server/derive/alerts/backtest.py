@@ -23,10 +23,12 @@ from spanhouse_server.errors import BadRequest
 from spanhouse_server.model.alerts import (
     Alert,
     Channel,
+    Fired,
     Group,
     Inhibition,
     Member,
     Rule,
+    Severity,
     Silence,
     due_when_touched,
     group_key,
@@ -44,22 +46,27 @@ ANYBODY = Channel(id="", project_id="", name="(default)", type="webhook")
 class Past:
     """What held messages back in the past: silences, inhibitions, and what other rules had firing.
 
-    ``others`` counts as firing from ``fired_s`` to ``resolved_s``, all the time with its highest severity. ``rules``
-    are those of the project.
+    ``others`` counts as firing from ``fired_s`` to ``resolved_s``. ``rules`` are those of the project.
     """
 
     silences: Sequence[Silence] = ()
     inhibitions: Sequence[Inhibition] = ()
-    others: Sequence[Alert] = ()
+    others: Sequence[Fired] = ()
     rules: Sequence[Rule] = ()
 
     def others_firing(self, at_s: int) -> list[Alert]:
         """Return the alerts of other rules as they were at a moment."""
         return [
-            replace(each, state="firing")
+            replace(alert, state="firing", severity=_severity_at(each, at_s))
             for each in self.others
-            if each.fired_s is not None and each.fired_s <= at_s and (each.resolved_s is None or at_s < each.resolved_s)
+            if (alert := each.alert).fired_s is not None
+            and alert.fired_s <= at_s
+            and (alert.resolved_s is None or at_s < alert.resolved_s)
         ]
+
+
+def _severity_at(fired: Fired, at_s: int) -> Severity:
+    return "warning" if fired.escalated_s is not None and at_s < fired.escalated_s else fired.alert.severity
 
 
 class _Mutes:
@@ -67,7 +74,9 @@ class _Mutes:
 
     def __init__(self, past: Past) -> None:
         self._past = past
-        times_s = [time_s for each in past.others for time_s in (each.fired_s, each.resolved_s)]
+        times_s = [
+            time_s for each in past.others for time_s in (each.alert.fired_s, each.escalated_s, each.alert.resolved_s)
+        ]
         self._changes_s = sorted({time_s for time_s in times_s if time_s is not None})
         self._others: tuple[int, Muting] | None = None
 

@@ -6,9 +6,10 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from spanhouse_server.clock import NS_PER_S, now_ns
 from spanhouse_server.derive.alerts.channels import CHANNELS
@@ -39,6 +40,10 @@ MESSAGES_AT_ONCE = 50
 #: How long alerts that ended and messages that were sent are kept.
 KEPT_NS = 30 * 86_400 * NS_PER_S
 PRUNE_EVERY_S = 3600.0
+#: Characters of an error that are kept.
+MAX_SAID = 300
+#: Texts shorter than this are no secret, and occur in any sentence.
+LEAST_SECRET = 6
 #: A wall clock that falls so far behind the steady one was set back.
 SET_BACK_S = 2.0
 
@@ -194,15 +199,24 @@ class AlertDelivery:
 
 
 def send(channel: Channel, payload: object, outward: Outward) -> None:
-    """Send a message over a channel; return when the receiver took it. Raises ``Undelivered``."""
+    """Send a message over a channel; return when the receiver took it. Raises ``Undelivered``.
+
+    What the receiver says is kept and shown: if it repeats one of the channel's secrets, that is blotted out.
+    """
     kind = CHANNELS.get(channel.type)
     if kind is None or not isinstance(payload, dict):
         raise Undelivered(f"there is no type of channel {channel.type!r}", "make the channel anew", retry=False)
+    secrets_of: Mapping[str, str] = {}
     try:
         secrets_of = outward.unseal(channel.sealed, bound_to(channel)) if channel.sealed else {}
         kind.send(channel.options, secrets_of, payload, outward)
-    except Undelivered:
-        raise
+    except Undelivered as error:
+        raise Undelivered(
+            without_secrets(error.message, secrets_of)[:MAX_SAID],
+            error.hint,
+            retry=error.retry,
+            retry_after_s=error.retry_after_s,
+        ) from None
     except SpanhouseError as error:
         raise Undelivered(error.message, error.hint, retry=False) from None
     except Exception as error:
@@ -210,6 +224,20 @@ def send(channel: Channel, payload: object, outward: Outward) -> None:
         raise Undelivered(
             f"sending failed inside Spanhouse ({type(error).__name__})", "its log says why", retry=True
         ) from None
+
+
+def without_secrets(text: str, secrets_of: Mapping[str, str]) -> str:
+    """Return a text in which the secrets are blotted out, and the parts of an address that only its owner knows."""
+    for name, value in secrets_of.items():
+        parts = [value]
+        if name == "url":
+            address = urlsplit(value)
+            parts += [address.path, address.query, *address.path.split("/"), *address.query.split("&")]
+            parts += [part.partition("=")[2] for part in address.query.split("&")]
+        # Longest first: what is left of a longer one would still tell of it.
+        for part in sorted({part for part in parts if len(part) >= LEAST_SECRET}, key=len, reverse=True):
+            text = text.replace(part, "***")
+    return text
 
 
 def bound_to(channel: Channel) -> tuple[str, ...]:

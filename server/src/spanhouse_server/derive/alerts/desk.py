@@ -100,7 +100,7 @@ class AlertDesk:
         return Past(
             self._records.silences(project_id, from_ns),
             self._records.inhibitions(project_id),
-            [each for each in fired if each.rule_id != rule.id and each.rule_name != rule.name],
+            [each for each in fired if each.alert.rule_id != rule.id and each.alert.rule_name != rule.name],
             [*rules, rule],
         )
 

@@ -135,8 +135,10 @@ class AlertEvaluation:
             self._judge(prepared(rule), before, active, slots, now_ns)
             failed = False
         except Unavailable as error:
-            self._records.failed(rule, error.message, now_ns)
-            raise
+            self._records.failed(rule, error.said, now_ns)
+            # A rule that asks for more than the store has memory for meets the same error: it rests, like any that
+            # fails. If it is the store that is away, this raises.
+            self._store.select("SELECT 1 AS alive")
         except SpanhouseError as error:
             self._records.failed(rule, error.said, now_ns)
         except Exception:
@@ -189,7 +191,10 @@ class AlertEvaluation:
         for rule_id, alerts in active.items():
             rule = known.get(rule_id)
             if rule is None:
+                # Not so if it was made after the rules were read, and another server has judged it since.
                 strays, why = list(alerts), "the rule was deleted"
+                if any(each.id == rule_id for each in self._records.rules(alerts[0].project_id)):
+                    continue
             elif not rule.enabled:
                 strays, why = list(alerts), "the rule was switched off"
             else:

@@ -33,12 +33,11 @@ _TELLING = (
 
 
 def filter_of(q: str, labels: Mapping[str, str], group_by: tuple[str, ...]) -> str:
-    """Return the filter for one group of a rule: the rule's own and the group's values."""
+    """Return the filter for one group of a rule: the rule's own and the group's values, of which some are empty."""
     parts = [f"({q})"] if q.strip() else []
     for name in group_by:
-        value = labels.get(name, "")
-        if value:
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        if name in labels:
+            escaped = labels[name].replace("\\", "\\\\").replace('"', '\\"')
             parts.append(f'{name}:"{escaped}"')
     return " ".join(parts)
 

@@ -11,6 +11,9 @@ from spanhouse_server.model.alerts import Alert, Channel, Group, all_labels
 
 #: Alerts that one message lists; the others are counted.
 MAX_LISTED = 50
+#: Characters of a label's value in a message, and in a title: receivers refuse what is too long as a whole, and whoever
+#: calls a model writes such values.
+MAX_LABEL, MAX_TITLE_LABEL = 500, 100
 
 
 def message(
@@ -36,7 +39,7 @@ def message(
         "repeat": repeat,
         "project": group.project_id,
         "channel": channel.name,
-        "group": {"id": group.id, "labels": dict(group.key)},
+        "group": {"id": group.id, "labels": _shortened(group.key)},
         "sent_at": rfc3339(now_ns),
         "firing": firing,
         "resolved": len(alerts) - firing,
@@ -56,7 +59,7 @@ def alert_item(alert: Alert, public_url: str) -> dict[str, Any]:
         "severity": alert.severity,
         "rule": {"id": alert.rule_id, "name": alert.rule_name, "type": alert.rule_type},
         "metric": alert.metric,
-        "labels": all_labels(alert),
+        "labels": _shortened(all_labels(alert)),
         "value": alert.value,
         "reason": alert.reason,
         "began_at": _time(alert.active_s),
@@ -75,10 +78,19 @@ def alert_url(alert: Alert, public_url: str) -> str:
 def title_of(item: Mapping[str, Any]) -> str:
     """Return one line for an alert of a message: ``High cost: cost_usd is 12.5 (model gpt-4o)``."""
     own = {n: v for n, v in item["labels"].items() if n not in ("alertname", "severity", "project", "type", "metric")}
-    about = f" ({', '.join(f'{name} {value}' for name, value in sorted(own.items()))})" if own else ""
+    about = f" ({', '.join(f'{name} {shortened(own[name], MAX_TITLE_LABEL)}' for name in sorted(own))})" if own else ""
     value = item["value"]
     measured = f": {item['metric'] or 'value'} is {number(value)}" if value is not None else ""
     return f"{item['rule']['name']}{measured}{about}"
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most ``most`` characters, which tells that it was cut."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _shortened(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: shortened(value, MAX_LABEL) for name, value in labels.items()}
 
 
 def number(value: float) -> str:

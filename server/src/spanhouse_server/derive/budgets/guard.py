@@ -81,7 +81,7 @@ class BudgetGuard:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._records = records
-        self._spending = Spending(store)
+        self._spending = Spending(store, unpriced=False)
         self._refresh_s = refresh_s
         self._now_ns = now_ns
         self._monotonic_s = monotonic_s

@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 from spanhouse_server.derive.budgets.periods import Period, to_ns
 from spanhouse_server.model.budgets import Budget
-from spanhouse_server.query.cost.by_value import NOTHING, ByValue, spent_by_value
+from spanhouse_server.query.cost.by_value import NOTHING, ByValue, Spent, spent_by_value, spent_so_far
 from spanhouse_server.query.cost.selection import CostQuery
 from spanhouse_server.query.times import Window
 from spanhouse_server.store.contract import ColumnarStore
@@ -25,38 +25,57 @@ MAX_REMEMBERED = 2000
 
 
 class Spending:
-    """Reads what budgets have spent. Thread-safe."""
+    """Reads what budgets have spent; without ``unpriced`` nothing of what has no price. Thread-safe."""
 
-    def __init__(self, store: ColumnarStore) -> None:
+    def __init__(self, store: ColumnarStore, *, unpriced: bool = True) -> None:
         self._store = store
+        self._unpriced = unpriced
         self._remembered: OrderedDict[tuple[object, ...], tuple[int, int, ByValue]] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, budget: Budget, period: Period, at_s: int) -> ByValue:
-        """Return what was spent from the start of the period until ``at_s``, late spans at most ten minutes late."""
+        """Return what was spent from the start of the period until ``at_s``, late spans at most ten minutes late.
+
+        Exact to the last decimal; raise ``BadQuery``. What names no user (tag, key …) is nobody's.
+        """
         split_s = at_s - FRESH_PART_S
         # The start of a rolling period moves on: there is no part that stays.
-        if budget.period == "rolling" or split_s - period.start_s < 2 * FRESH_PART_S:
-            return read_spent(self._store, budget, period.start_s, at_s)
+        if budget.period == "rolling":
+            return self._earlier(budget, period.start_s, at_s)
+        if split_s - period.start_s < 2 * FRESH_PART_S:
+            return self._lately(budget, period.start_s, at_s)
         key = (budget.id, budget.updated_ns, budget.q, budget.per, period.start_s)
         with self._lock:
             known = self._remembered.get(key)
         if known is None or not known[1] <= at_s < known[1] + REMEMBERED_S:
-            known = (split_s, at_s, read_spent(self._store, budget, period.start_s, split_s))
+            known = (split_s, at_s, self._earlier(budget, period.start_s, split_s))
             with self._lock:
                 self._remembered[key] = known
                 self._remembered.move_to_end(key)
                 while len(self._remembered) > MAX_REMEMBERED:
                     self._remembered.popitem(last=False)
-        return added(known[2], read_spent(self._store, budget, known[0], at_s))
+        return added(known[2], self._lately(budget, known[0], at_s))
+
+    def _earlier(self, budget: Budget, from_s: int, to_s: int) -> ByValue:
+        """Return what was spent in ``[from_s, to_s)``, a long time of which spans may have expired."""
+        query = CostQuery(_window(from_s, to_s), budget.q)
+        return _owned(
+            budget,
+            spent_so_far(self._store, budget.project_id, query, budget.per, MAX_VALUES, unpriced=self._unpriced),
+        )
+
+    def _lately(self, budget: Budget, from_s: int, to_s: int) -> ByValue:
+        """Return what was spent in ``[from_s, to_s)``, a short and recent time."""
+        query = CostQuery(_window(from_s, to_s), budget.q)
+        return _owned(budget, spent_by_value(self._store, budget.project_id, query, budget.per, MAX_VALUES))
 
 
-def read_spent(store: ColumnarStore, budget: Budget, from_s: int, to_s: int) -> ByValue:
-    """Return what was spent on calls that began in ``[from_s, to_s)``, exactly; raise ``BadQuery``."""
-    window = Window(max(to_ns(from_s), 0), max(to_ns(to_s), 0))
-    found = spent_by_value(store, budget.project_id, CostQuery(window, budget.q), budget.per, MAX_VALUES)
+def _window(from_s: int, to_s: int) -> Window:
+    return Window(max(to_ns(from_s), 0), max(to_ns(to_s), 0))
+
+
+def _owned(budget: Budget, found: dict[str, Spent]) -> ByValue:
     if budget.per:
-        # What names no user (tag, key …) is nobody's.
         found.pop("", None)
     return found
 

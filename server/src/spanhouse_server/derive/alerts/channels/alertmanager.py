@@ -12,6 +12,7 @@ from spanhouse_server.derive.alerts.channels.contract import Message, Outward, S
 from spanhouse_server.derive.alerts.channels.http import post
 from spanhouse_server.derive.alerts.channels.options import Options, origin_of
 from spanhouse_server.derive.alerts.message import title_of
+from spanhouse_server.errors import BadRequest
 
 _NAME = re.compile(r"[^a-zA-Z0-9_]")
 #: What Alertmanager writes for an alert that has not ended.
@@ -32,8 +33,10 @@ class Alertmanager:
         """Return the options; raise ``BadRequest``."""
         given = Options(options, secrets)
         target = origin_of(given.secret("url", needed=True), "secrets.url")
-        for name in ("username", "password", "token"):
+        for name in ("username", "password"):
             given.secret(name)
+        if not given.secret("token").isascii():
+            raise BadRequest("secrets.token holds a character beyond ASCII", "a header cannot carry it")
         given.choice("format", ("api", "webhook"), "api")
         return Setup(given.finish(), target)
 

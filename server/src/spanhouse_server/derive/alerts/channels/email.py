@@ -13,7 +13,14 @@ from email.utils import formatdate
 from typing import Any
 
 from spanhouse_server.derive.alerts.channels.contract import Message, Outward, Secrets, Setup
-from spanhouse_server.derive.alerts.channels.http import ANSWER_TIMEOUT_S, DEADLINE_S, deadline, reached, reason_of
+from spanhouse_server.derive.alerts.channels.http import (
+    ANSWER_TIMEOUT_S,
+    DEADLINE_S,
+    MAX_QUOTED,
+    deadline,
+    reached,
+    reason_of,
+)
 from spanhouse_server.derive.alerts.channels.options import Options, is_host
 from spanhouse_server.derive.alerts.channels.slack import headline
 from spanhouse_server.derive.alerts.message import title_of
@@ -122,7 +129,7 @@ def _hand_over(mail: EmailMessage, opened: socket.socket, options: Mapping[str, 
 def _refused(host: str, code: int, text: bytes | str) -> Undelivered:
     said = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     return Undelivered(
-        f"{host} answered {code}: {redact(said)[:200]}",
+        f"{host} answered {code}: {redact(said)[:MAX_QUOTED]}",
         "the mail server refuses it" if code >= 500 else "the mail server is busy",
         retry=400 <= code < 500 or code < 0,
     )

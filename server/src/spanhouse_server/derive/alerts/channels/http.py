@@ -23,6 +23,8 @@ ANSWER_TIMEOUT_S = 10.0
 #: The whole exchange; a receiver that answers byte by byte is cut off.
 DEADLINE_S = 20.0
 MAX_ANSWER_BYTES = 64 * 1024
+#: Of what a receiver answers so much is handed on; whoever knows the channel's secrets blots them out and cuts it.
+MAX_QUOTED = 4000
 MAX_RETRY_AFTER_S = 3600
 #: Refusals that pass: too busy, too early, asked too often.
 _PASSING = frozenset({408, 409, 425, 429})
@@ -48,7 +50,7 @@ def post(url: str, body: object, headers: Mapping[str, str], outward: Outward) -
         raise Undelivered(
             f"{host} answered {status}", "redirects are not followed: give the final address", retry=False
         )
-    text = redact(answer.decode("utf-8", "replace"))[:200].strip()
+    text = redact(answer.decode("utf-8", "replace"))[:MAX_QUOTED].strip()
     raise Undelivered(
         f"{host} answered {status}" + (f": {text}" if text else ""),
         "the receiver refuses it" if status < 500 else "the receiver has a fault",

@@ -91,6 +91,8 @@ def origin_of(url: str, name: str) -> str:
         parts, port = None, None
     if parts is None or parts.scheme not in ("http", "https") or not is_host(parts.hostname or ""):
         raise BadRequest(f"{name} must be an address such as https://hooks.example.com/path")
+    if not url.isascii() or " " in url:
+        raise BadRequest(f"{name} holds a space or a character beyond ASCII", "write them percent-encoded, as %20")
     if parts.username is not None or parts.password is not None:
         raise BadRequest(f"{name} holds a user name or password", "give them as secrets of their own")
     host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname

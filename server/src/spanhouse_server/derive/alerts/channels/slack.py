@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from spanhouse_server.derive.alerts.message import title_of
 
 #: Slack shows twenty attachments at most.
 MAX_ATTACHMENTS = 20
+#: What Mattermost, Rocket.Chat and Discord take for a call to everyone, wherever it stands.
+_CALLS = re.compile(r"@(?=(?:all|channel|everyone|here)\b)", re.IGNORECASE)
 _COLOURS = {"critical": "#d1242f", "warning": "#d4a72c", "resolved": "#2da44e"}
 
 
@@ -75,4 +78,6 @@ def _attachment(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Return a text that formats nothing and calls nobody: labels hold what callers of models wrote."""
+    quiet = _CALLS.sub("@\u200b", text)
+    return quiet.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -36,7 +36,8 @@ class Webhook:
         secret = given.secret("secret")
         if secret and not signing_key(secret):
             raise BadRequest("secrets.secret begins with whsec_ but is not base64", "or use any other text")
-        given.secret("authorization")
+        if not given.secret("authorization").isascii():
+            raise BadRequest("secrets.authorization holds a character beyond ASCII", "a header cannot carry it")
         return Setup(given.finish(), target)
 
     def send(self, options: Mapping[str, Any], secrets: Secrets, message: Message, outward: Outward) -> None:

@@ -20,10 +20,20 @@ from spanhouse_server.derive.alerts.kinds.parameters import Parameters
 from spanhouse_server.derive.anomaly import Detector, Options, Verdict, scale_of
 from spanhouse_server.derive.anomaly.memory import LearntStates, Memory, Watched, lesson_of, packed, unpacked
 from spanhouse_server.derive.anomaly.options import DAY_S, HOUR_S
-from spanhouse_server.derive.series import Series, SeriesQuery, SeriesSource, divided, empty_value, ratio_of
+from spanhouse_server.derive.series import (
+    Series,
+    SeriesQuery,
+    SeriesSource,
+    divided,
+    empty_value,
+    group_of,
+    ratio_of,
+    read_same,
+)
 from spanhouse_server.errors import BadRequest, Unavailable
 from spanhouse_server.model.alerts import Rule
 from spanhouse_server.query.figures import find_figure
+from spanhouse_server.query.metrics import Group
 
 DIRECTIONS = ("both", "up", "down")
 #: The last buckets, which late spans may still change: they are judged, but not learnt from yet.
@@ -105,7 +115,7 @@ class Anomaly:
         """Judge at every step from one read."""
         last_end_s = _last_bucket_end(rule, to_s)
         memory = self._recalled(rule, source, _last_bucket_end(rule, from_s))
-        buckets = _read(rule, source, memory.next_s, last_end_s)
+        buckets = _read(rule, source, memory.next_s, last_end_s, list(memory.groups))
         settled_s = last_end_s - UNSETTLED_BUCKETS * rule.window_s
         seen: list[Observation] | None = None
         for at_s in range(from_s, to_s + 1, step_s):
@@ -207,18 +217,23 @@ def _last_bucket_end(rule: Rule, at_s: int) -> int:
     return at_s // rule.window_s * rule.window_s
 
 
-def _read(rule: Rule, source: SeriesSource, from_s: int, to_s: int) -> _Buckets:
+def _read(rule: Rule, source: SeriesSource, from_s: int, to_s: int, known: Sequence[Group] = ()) -> _Buckets:
+    """Read the largest groups and the ``known`` ones: who is not among the largest for a while is not silent."""
     watch: Watch = rule.params
     query = SeriesQuery(rule.metric, rule.group_by, rule.q, rule.window_s, watch.groups)
+    if rule.group_by:
+        query = replace(query, known=known)
     name, parts = samples_of(rule.metric), ratio_of(rule.metric)
     counted: Sequence[Series] = ()
-    if name:
-        counted = source.read(rule.project_id, replace(query, metric=name), from_s, to_s)
     if parts and name == parts[1]:
         # What is divided by is read once.
-        found = divided(source.read(rule.project_id, replace(query, metric=parts[0]), from_s, to_s), counted)
+        counted = source.read(rule.project_id, replace(query, metric=name), from_s, to_s)
+        above = replace(query, metric=parts[0])
+        found = divided(read_same(source, rule.project_id, above, counted, from_s, to_s), counted)
     else:
         found = source.read(rule.project_id, query, from_s, to_s)
+        if name:
+            counted = read_same(source, rule.project_id, replace(query, metric=name), found, from_s, to_s)
     samples = {_key(rule, series.labels): [value for _, value in series.points] for series in counted}
     count = (to_s - from_s) // rule.window_s
     groups = {
@@ -232,8 +247,8 @@ def _read(rule: Rule, source: SeriesSource, from_s: int, to_s: int) -> _Buckets:
     return _Buckets(from_s, rule.window_s, count, empty_value(rule.metric), groups)
 
 
-def _key(rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(labels.get(name, "") for name in rule.group_by)
+def _key(rule: Rule, labels: Mapping[str, str]) -> Group:
+    return group_of(rule.group_by, labels)
 
 
 def _advance(rule: Rule, memory: Memory, buckets: _Buckets, end_s: int) -> None:

@@ -152,23 +152,28 @@ class _Run:
             found[""] = []
         return found
 
-    def forecast(self, budget: Budget, period: Period, value: str, at_s: int) -> Forecast | None:
-        """Return where the period leads as seen at the last whole hour."""
+    def forecasts_of(
+        self, budget: Budget, period: Period, spent: Mapping[str, Sequence[Point]], at_s: int
+    ) -> Mapping[str, Forecast | None]:
+        """Return where the period leads for each value, as seen at the last whole hour, given what ``spent`` gave."""
         hour = at_s // _HOUR_S
         kept = self.forecasts.get(budget.id)
         # Periods of zones half an hour off begin within an hour.
         of = (hour, budget.updated_ns, period.key)
         if kept is None or kept[0] != of:
             first = max(hour - HISTORY_WEEKS * HOURS_OF_WEEK, 0)
-            begun = -(-period.start_s // _HOUR_S)
+            seen_s = max(hour * _HOUR_S, period.start_s)
+            query = _query(budget, _HOUR_S)
+            if budget.per:
+                query = replace(query, known=[(value,) for value in spent])
             by_value = {}
-            for line in self.source.read(budget.project_id, _query(budget, _HOUR_S), first * _HOUR_S, hour * _HOUR_S):
+            for line in self.source.read(budget.project_id, query, first * _HOUR_S, hour * _HOUR_S):
+                value = line.labels.get(budget.per, "")
                 history = [amount or 0.0 for _, amount in line.points]
-                used = sum(history[max(begun - first, 0) :]) if begun < hour else 0.0
-                left = period.end_s / _HOUR_S - hour
-                by_value[line.labels.get(budget.per, "")] = forecast(history, first, used, left)
+                used = _used([point for point in spent.get(value, ()) if point[0] < seen_s])
+                by_value[value] = forecast(history, first, used, (period.end_s - seen_s) / _HOUR_S)
             kept = self.forecasts[budget.id] = (of, by_value)
-        return kept[1].get(value)
+        return kept[1]
 
 
 BUDGET = BudgetKind()
@@ -181,13 +186,16 @@ def _observed(rule: Rule, budget: Budget, run_of: Callable[[], _Run], at_s: int)
     found = []
     try:
         run, period = run_of(), period_at(budget, at_s)
-        for value, line in run.spent(budget, period.start_s, at_s).items():
+        spent = run.spent(budget, period.start_s, at_s)
+        projected = params.forecast and budget.period != "rolling"
+        forecasts = run.forecasts_of(budget, period, spent, at_s) if projected else {}
+        for value, line in spent.items():
             labels = {**named, "period": period.key}
             if budget.per:
                 labels[budget.per] = value
             found += [_threshold(budget, each, labels, line) for each in budget.thresholds]
-            if params.forecast and budget.period != "rolling":
-                found.append(_projected(budget, period, labels, line, run.forecast(budget, period, value, at_s), at_s))
+            if projected:
+                found.append(_projected(budget, period, labels, line, forecasts.get(value), at_s))
     except BadRequest as error:
         return [Observation(named, "unknown", None, {"reason": f"the budget cannot be read: {error.message}"})]
     return found

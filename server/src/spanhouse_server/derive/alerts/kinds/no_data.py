@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import Any
 
 from spanhouse_server.derive.alerts.kinds.contract import Observation
 from spanhouse_server.derive.alerts.kinds.parameters import Parameters
-from spanhouse_server.derive.series import MemorySeries, SeriesQuery, SeriesSource, adds_up, ratio_of
+from spanhouse_server.derive.series import MemorySeries, SeriesQuery, SeriesSource, adds_up, group_of, ratio_of
 from spanhouse_server.errors import BadRequest
 from spanhouse_server.model.alerts import Rule
+from spanhouse_server.query.metrics import Group
 
 #: Groups that are watched, the largest; those beyond are not missed.
 MAX_GROUPS = 500
@@ -45,8 +46,9 @@ class NoData:
         _check(rule)
         silent: Silent = rule.params
         start_s = at_s - rule.window_s
-        now = _counts(rule, source, start_s, rule.window_s)
         before = _counts(rule, source, start_s - silent.lookback_s, silent.lookback_s)
+        # Asked for by name: who is not among the largest now is not silent for that.
+        now = _counts(rule, source, start_s, rule.window_s, list(before))
         return [
             _judged(dict(zip(rule.group_by, group, strict=True)), now.get(group, 0.0), before.get(group, 0.0), rule)
             for group in now.keys() | before.keys()
@@ -71,12 +73,14 @@ def _check(rule: Rule) -> None:
         raise BadRequest(f"no_data needs a metric that counts, not {rule.metric[:60]}", "use requests or spans")
 
 
-def _counts(rule: Rule, source: SeriesSource, start_s: int, width_s: int) -> dict[tuple[str, ...], float]:
-    query = SeriesQuery(rule.metric, rule.group_by, rule.q, width_s, limit=MAX_GROUPS, offset_s=start_s % width_s)
+def _counts(
+    rule: Rule, source: SeriesSource, start_s: int, width_s: int, known: Sequence[Group] = ()
+) -> dict[Group, float]:
+    query = SeriesQuery(
+        rule.metric, rule.group_by, rule.q, width_s, MAX_GROUPS, start_s % width_s, known if rule.group_by else ()
+    )
     found = source.read(rule.project_id, query, start_s, start_s + width_s)
-    return {
-        tuple(series.labels.get(name, "") for name in rule.group_by): series.points[0][1] or 0.0 for series in found
-    }
+    return {group_of(rule.group_by, series.labels): series.points[0][1] or 0.0 for series in found}
 
 
 def _judged(labels: Mapping[str, str], now: float, before: float, rule: Rule) -> Observation:

@@ -13,7 +13,16 @@ from typing import Any
 
 from spanhouse_server.derive.alerts.kinds.contract import Observation, State
 from spanhouse_server.derive.alerts.kinds.parameters import Parameters
-from spanhouse_server.derive.series import MemorySeries, Point, Series, SeriesQuery, SeriesSource, adds_up, ratio_of
+from spanhouse_server.derive.series import (
+    MemorySeries,
+    Point,
+    Series,
+    SeriesQuery,
+    SeriesSource,
+    adds_up,
+    ratio_of,
+    read_same,
+)
 from spanhouse_server.errors import BadQuery, BadRequest
 from spanhouse_server.model.alerts import Rule
 
@@ -127,11 +136,14 @@ class Threshold:
             width_s = gcd(rule.window_s, steps.step, first_s)
         else:
             return self._hold_windows(rule, source, steps)
-        held = {}
-        for metric in ratio_of(rule.metric) or (rule.metric,):
-            query = replace(_query(rule, 0), metric=metric, interval_s=width_s, offset_s=0)
-            held[metric] = source.read(rule.project_id, query, first_s, last_s)
-        return MemorySeries(held, width_s)
+        query = replace(_query(rule, 0), interval_s=width_s, offset_s=0)
+        parts = ratio_of(rule.metric)
+        if parts is None:
+            return MemorySeries({rule.metric: source.read(rule.project_id, query, first_s, last_s)}, width_s)
+        above, below = (replace(query, metric=part) for part in parts)
+        counted = source.read(rule.project_id, below, first_s, last_s)
+        divided = read_same(source, rule.project_id, above, counted, first_s, last_s)
+        return MemorySeries({parts[0]: divided, parts[1]: counted}, width_s)
 
     def _hold_windows(self, rule: Rule, source: SeriesSource, steps: range) -> SeriesSource:
         """Read the windows as they overlap: all that begin a whole number of windows apart at once."""
