@@ -22,7 +22,7 @@ from spanhouse_server.clock import MAX_TIME_NS, NS_PER_S  # noqa: E402
 from spanhouse_server.derive.contract import Lease, TimeWindow  # noqa: E402
 from spanhouse_server.derive.rollup import Rollup  # noqa: E402
 from spanhouse_server.derive.runner import Runner  # noqa: E402
-from spanhouse_server.query import metrics, rollups  # noqa: E402
+from spanhouse_server.query import metrics, pieces, rollups  # noqa: E402
 from spanhouse_server.query.metrics import MAX_BUCKETS, MetricQuery, metric_series  # noqa: E402
 from spanhouse_server.query.times import Window  # noqa: E402
 from spanhouse_server.store.columnar import open_columnar  # noqa: E402
@@ -129,11 +129,11 @@ def compare(store: ColumnarStore, project: str, interval_s: int, from_s: int, to
     for metric, by in (("requests", ""), ("cost_usd", "model"), ("duration_ms.p95", ""), ("ttft_ms.p95", "model")):
         times = {}
         for kind in ("rollups", "spans"):
-            metrics.rolled_keys = answers if kind == "rollups" else lambda *_: None
+            pieces.rolled_keys = answers if kind == "rollups" else lambda *_: None
             times[kind] = median(read(store, project, metric, by, interval_s, from_s, to_s) for _ in range(3))
         shown = f"{metric} by {by}" if by else metric
         print(f"  {shown:24} every {interval_s:5} s: {times['rollups']:7.0f} ms, from spans {times['spans']:7.0f} ms")
-    metrics.rolled_keys = answers
+    pieces.rolled_keys = answers
 
 
 def main() -> None:

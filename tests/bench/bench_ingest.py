@@ -9,6 +9,7 @@ target; the exit status says only whether everything worked: nothing refused for
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import sys
 import tempfile
@@ -211,6 +212,8 @@ def stop(server: Server) -> None:
 
 def run(options: argparse.Namespace, folder: Path) -> None:
     """Run every part."""
+    # As an installer does: an environment that forbids writing byte code would have every start compile the server.
+    compileall.compile_dir(SOURCES, quiet=1)
     paths = [str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
     server = Server(folder, *options.flag, env={"PYTHONPATH": os.pathsep.join(paths)})
     try:

@@ -11,11 +11,14 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests import otlp
+from tests.samples_media import b64, pdf, png, wav
 from tests.server import Server
 
 BIG_COUNT = 10_000
 PAGING_COUNT = 250
 _MS = 1_000_000
+#: A drawing with a script in it, which must never be opened as a page of ours.
+_DRAWING = b"<svg xmlns='http://www.w3.org/2000/svg'><script>window.pwned=1</script></svg>" + b" " * 2000
 
 
 def send(
@@ -45,6 +48,7 @@ def seed(server: Server) -> dict[str, Any]:
         "orphans": _orphans(server),
         "hostile": _hostile(server),
         "heavy": _heavy(server),
+        "media": _media(server),
         "wide": _big(server, "wide"),
         "deep": _big(server, "deep"),
         "big_count": BIG_COUNT,
@@ -181,6 +185,39 @@ def _hostile(server: Server) -> str:
     attributes |= {_HOSTILE: _HOSTILE, "user.id": _HOSTILE, "session.id": '"><script>window.pwned=1</script>'}
     span = otlp.span(trace, _span_id("hostile"), "", _HOSTILE, time.time_ns() - 30_000 * _MS, attributes=attributes)
     send(server, span, service="hostile", events={0: [(_HOSTILE, {_HOSTILE: _HOSTILE})]})
+    return trace
+
+
+def _media(server: Server) -> str:
+    """A call that was shown media of every kind, with one that is not stored; its tool answered with an image."""
+    trace = _trace_id("media")
+    inline = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": _PIXEL}
+    given = [
+        _text("What is all this?"),
+        {"type": "blob", "modality": "image", "mime_type": "image/png", "content": b64(png(120, 80))},
+        {"type": "blob", "modality": "audio", "mime_type": "audio/wav", "content": b64(wav())},
+        {"type": "blob", "modality": "document", "mime_type": "application/pdf", "content": b64(pdf())},
+        {"type": "blob", "modality": "image", "mime_type": "image/svg+xml", "content": b64(_DRAWING)},
+        {"type": "uri", "modality": "image", "mime_type": "image/png", "uri": f"spanhouse-blob:sha256/{'e' * 64}"},
+        inline,
+    ]
+    drawn = {"content": [{"type": "image", "data": b64(png(60, 60, seed=2)), "mimeType": "image/png"}]}
+    chat = _chat(
+        input__messages=_messages(("user", given)), output__messages=_messages(("assistant", [_text("Much.")]))
+    )
+    tool = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "draw",
+        "gen_ai.tool.call.result": json.dumps(drawn),
+    }
+    root = _span_id("media-chat")
+    begun_ns = time.time_ns() - 40_000 * _MS
+    send(
+        server,
+        otlp.span(trace, root, "", "chat about media", begun_ns, 2_000 * _MS, attributes=chat),
+        otlp.span(trace, _span_id("media-tool"), root, "execute_tool draw", begun_ns + _MS, attributes=tool),
+        service="media",
+    )
     return trace
 
 

@@ -24,7 +24,7 @@ KEY = "secret-admin-key-of-the-tests"
 
 
 # The one about projects makes a second, so that those after it run with the menu to choose one.
-JOURNEYS = ("list", "trace", "live", "outage", "hostile", "subpath", "figures", "projects", "alerts", "axe")
+JOURNEYS = ("list", "trace", "live", "outage", "hostile", "media", "subpath", "figures", "projects", "alerts", "axe")
 
 
 def run_spec(name: str, server: Server, seeded: dict[str, Any], **env: str) -> str:

@@ -44,7 +44,14 @@ await run(async (open) => {
   await page.getByText("Live: new traces appear on top").waitFor();
   await sendChat("subpath live", "does it arrive?", "yes");
   await until("live through the proxy", () => page.locator(".table-row .row-link").allInnerTexts(), (names) => names[0] === "subpath live");
+  // Also addresses that no page has are pages of this prefix.
+  await page.goto(`${root}/alerts/no-such-alert`);
+  await page.getByText(/no alert/i).first().waitFor();
+  await page.goto(`${root}/some/other/page`);
+  await page.getByText("There is no such page").waitFor();
+  await page.getByRole("link", { name: "Go to the traces" }).click();
+  await page.waitForURL(`${root}/traces`);
   assert.deepEqual(outside.filter((path) => path !== "/favicon.ico"), []);
-});
+}, { allow: /status of 404/ });
 proxy.closeAllConnections();
 proxy.close();

@@ -12,6 +12,8 @@ import "./styles/traces.css";
 import "./styles/query.css";
 import "./styles/list.css";
 
+// It has served to find the scripts; left in place it would turn every #link of the page into another address.
+document.querySelector("base")?.remove();
 startTheme();
 startRouter();
 render(<App />, document.getElementById("app")!);

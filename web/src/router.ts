@@ -1,8 +1,8 @@
 /**
  * Where the page is: a path below the prefix and its search parameters.
  *
- * The prefix is read from the address of this very script, so the dashboard works below any
- * sub-path without the server having to know it.
+ * The prefix is read from the address of this very script, so the dashboard works below any sub-path. (In a page of
+ * a deeper path the server says with a `<base>` how many folders up the scripts lie; see `main.tsx`.)
  */
 import { signal } from "@preact/signals";
 
@@ -12,34 +12,32 @@ export interface Place {
   params: URLSearchParams;
 }
 
-/**
- * Finds the prefix from the folder above the scripts. At /x/traces/<id> the page's relative
- * addresses make that /x/traces/, which is one too many.
- */
-export function prefixOf(scriptRoot: string, path: string): string {
-  const inTrace = scriptRoot.endsWith("/traces/") && path.startsWith(scriptRoot) && TRACE_ID.test(path.slice(scriptRoot.length));
-  return inTrace ? scriptRoot.slice(0, -"traces/".length) : scriptRoot;
-}
-
-const TRACE_ID = /^[0-9a-f]{32}\/?$/i;
-
 /** The dashboard's root on this host, ending in a slash. */
-export const prefix = import.meta.env.DEV
-  ? "/"
-  : prefixOf(new URL(/* @vite-ignore */ "../", import.meta.url).pathname, window.location.pathname);
+export const prefix = import.meta.env.DEV ? "/" : new URL(/* @vite-ignore */ "../", import.meta.url).pathname;
 
 export const place = signal<Place>(readPlace());
 
 function readPlace(): Place {
   const path = window.location.pathname;
   const rest = path.startsWith(prefix) ? path.slice(prefix.length) : path.replace(/^\//, "");
-  const params = new URLSearchParams(window.location.search);
-  const [page, id] = rest.split("/");
-  if (page === "traces" && id) {
-    params.set("id", decodeURIComponent(id));
-    return { page: "trace", params };
+  return placeOf(rest, new URLSearchParams(window.location.search));
+}
+
+/** Reads a path below the prefix: one thing of a list may be named in it. What no page has is a page of its own name. */
+export function placeOf(path: string, params: URLSearchParams): Place {
+  const [page, id, ...more] = path.replace(/\/+$/, "").split("/");
+  if (!id) return { page, params };
+  if (more.length > 0 || (page !== "traces" && page !== "alerts")) return { page: path, params };
+  params.set("id", decoded(id));
+  return { page: page === "traces" ? "trace" : page, params };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
-  return { page: page ?? "", params };
 }
 
 const PROJECT = "project";

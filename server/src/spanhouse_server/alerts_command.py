@@ -22,6 +22,8 @@ from spanhouse_server.show.routes.alert_channels import channel_from
 from spanhouse_server.show.routes.alert_rules import rule_from
 from spanhouse_server.show.schemas.alert_channels import ChannelInput
 from spanhouse_server.show.schemas.alert_rules import RuleInput
+from spanhouse_server.show.schemas.common import Body
+from spanhouse_server.show.schemas.faults import said
 from spanhouse_server.store.access import DEFAULT_PROJECT
 
 #: What a rule of a file must agree with to be left as it is, and a channel; of secrets nobody can tell.
@@ -209,12 +211,14 @@ def _read(files: Sequence[str], project: str, environment: Mapping[str, str] | N
             wanted.faults.append(error.said)
             continue
         for written in found.rules:
-            rule = _checked(wanted, written, lambda written=written: _rule_of(written, project))
+            rule = _checked(wanted, written, RuleInput, lambda written=written: _rule_of(written, project))
             if rule is not None:
                 _note_name(wanted, seen, written, rule)
                 wanted.rules.append((written, rule))
         for written in found.channels if environment is not None else ():
-            channel = _checked(wanted, written, lambda written=written: _channel_of(written, project, environment))
+            channel = _checked(
+                wanted, written, ChannelInput, lambda written=written: _channel_of(written, project, environment)
+            )
             if channel is not None:
                 _note_name(wanted, seen, written, channel)
                 wanted.channels.append((written, channel))
@@ -229,14 +233,13 @@ def _note_name(wanted: _Wanted, seen: dict[tuple[type[Any], str], Written], writ
     seen[key] = written
 
 
-def _checked(wanted: _Wanted, written: Written, make: Any) -> Any:
-    """Return what ``make`` makes of something written, or nothing, with what is wrong noted."""
+def _checked(wanted: _Wanted, written: Written, body: type[Body], make: Any) -> Any:
+    """Return what ``make`` makes of something written as a ``body``, or nothing, with what is wrong noted."""
     try:
         return make()
     except ValidationError as error:
-        wanted.faults += [
-            written.at_fault(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}") for each in error.errors()
-        ]
+        fields = body.model_fields.keys() - {"managed_by"}
+        wanted.faults += [written.at_fault(said(each, fields)) for each in error.errors()]
     except BadRequest as error:
         wanted.faults.append(written.at_fault(error.said))
     return None

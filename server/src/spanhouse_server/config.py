@@ -33,6 +33,7 @@ class Setting:
     help: str
     choices: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int | None = None
 
     @property
     def env(self) -> str:
@@ -57,8 +58,17 @@ SETTINGS = (
         "port",
         "UI, API, OTLP over HTTP, health and metrics. 0 picks a free one.",
         minimum=0,
+        maximum=65_535,
     ),
-    Setting("grpc_port", "int", 4317, "port", "OTLP over gRPC. 0 picks a free one, -1 turns gRPC off.", minimum=-1),
+    Setting(
+        "grpc_port",
+        "int",
+        4317,
+        "port",
+        "OTLP over gRPC. 0 picks a free one, -1 turns gRPC off.",
+        minimum=-1,
+        maximum=65_535,
+    ),
     Setting(
         "store_dsn",
         "str",
@@ -345,6 +355,8 @@ def _read(setting: Setting, given: Any, source: str) -> Any:
         raise ConfigError(f"{source}={given!r} is not one of {', '.join(setting.choices)}", setting.help)
     if setting.minimum is not None and value < setting.minimum:
         raise ConfigError(f"{source}={given!r} is below {setting.minimum}", setting.help)
+    if setting.maximum is not None and value > setting.maximum:
+        raise ConfigError(f"{source}={given!r} is above {setting.maximum}", setting.help)
     return value
 
 

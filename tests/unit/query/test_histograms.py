@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spanhouse_server.query.histograms import add, explicit, exponential, indexed, quantile, rescaled, subtract
@@ -59,6 +59,7 @@ def test_extreme_scales_and_indices_stay_numbers() -> None:
         assert math.isfinite(found)
 
 
+@example([5.0, 6.0], 3, 0.5)
 @given(
     st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=60),
     st.integers(-2, 6),

@@ -109,3 +109,35 @@ def test_of_few_spans_the_spans_are_read_unless_some_have_expired():
 def test_which_questions_rollups_can_answer(group_by, q, keys):
     fields = [grouping_field(name) for name in group_by.split(",") if name]
     assert rollups.rolled_keys(fields, parse_filter(q)) == keys
+
+
+def test_a_plan_holds_for_a_moment_and_for_its_range() -> None:
+    now_s, store = [100.0], Store([])
+    plans = rollups.Plans(store, lambda: now_s[0])  # type: ignore[arg-type]
+    first = plans.range("p", 0, 7200 * NS, 60, set(), sketches=False)
+    store.touched = [600]
+    now_s[0] += rollups.PLAN_HOLDS_S / 2
+    assert plans.range("p", 0, 7200 * NS, 60, set(), sketches=False) is first
+    assert plans.range("p", 0, 7260 * NS, 60, set(), sketches=False).minutes == [(0, 600), (660, 7260)]
+    assert plans.range("q", 0, 7200 * NS, 60, set(), sketches=False) is not first
+    now_s[0] += rollups.PLAN_HOLDS_S / 2
+    assert plans.range("p", 0, 7200 * NS, 60, set(), sketches=False).minutes == [(0, 600), (660, 7200)]
+
+
+def test_plans_are_bounded() -> None:
+    plans = rollups.Plans(Store([]), lambda: 0.0)  # type: ignore[arg-type]
+    for number in range(rollups.MAX_PLANS + 20):
+        plans.range("p", 0, (7200 + number * 60) * NS, 60, set(), sketches=False)
+    assert len(plans._made) == rollups.MAX_PLANS
+
+
+def test_what_began_a_moment_ago_is_read_from_the_spans_without_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollups, "now_ns", lambda: 100_000 * NS)
+
+    class Unasked:
+        def select(self, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
+            raise AssertionError("nobody needs to look")
+
+    recent = (100_000 - rollups.RECENT_S) * NS
+    assert rollups.plan_range(Unasked(), "p", recent, 100_000 * NS, 60, set()).spans_ns == [(recent, 100_000 * NS)]  # type: ignore[arg-type]
+    assert rollups.plan_range(Store([]), "p", recent - 60 * NS, 99_960 * NS, 60, set()).minutes

@@ -240,7 +240,13 @@ def test_inhibitions(house: House) -> None:
     }
     reply = house.client.put(f"{API}/alerts/inhibitions", json={"items": [own]})
     assert reply.json()["items"][0]["source"] == [{"label": "alertname", "operator": "=", "value": "Down"}]
-    assert house.client.put(f"{API}/alerts/inhibitions", json={"items": []}).json() == {"items": []}
+    seen = reply.json()["version"]
+    assert got(house, "alerts/inhibitions")["version"] == seen
+    emptied = house.client.put(f"{API}/alerts/inhibitions", json={"items": [], "version": seen})
+    assert emptied.json()["items"] == []
+    late = house.client.put(f"{API}/alerts/inhibitions", json={"items": [own], "version": seen})
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "conflict")
+    assert got(house, "alerts/inhibitions")["items"] == []
     assert got(house, "alerts/inhibitions?project=other")["items"] == [default]
 
 

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -23,6 +24,13 @@ from tests.waiting import until
 
 @pytest.fixture
 def url(house: House) -> Iterator[str]:
+    with serving(house) as address:
+        yield address
+
+
+@contextmanager
+def serving(house: House) -> Iterator[str]:
+    """Serve a house on a free port; give the address of its API."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(house.app, log_config=None, timeout_graceful_shutdown=1))
@@ -81,6 +89,20 @@ def test_a_quiet_stream_is_kept_alive(house: House, url: str, monkeypatch: pytes
     with httpx.stream("GET", f"{url}/live", timeout=60) as reply:
         read = events(reply)
         assert [next(read) for _ in range(3)][1:] == [("comment", ": alive")] * 2
+
+
+def test_a_stream_ends_when_its_key_is_revoked(locked: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.05)
+    key, secret = locked.records.create_key("default", "k")
+    headers = {"authorization": f"Bearer {secret}"}
+    with serving(locked) as url, httpx.stream("GET", f"{url}/live", headers=headers, timeout=60) as reply:
+        read = events(reply)
+        assert [next(read) for _ in range(2)][1:] == [("comment", ": alive")]
+        locked.records.revoke_key("default", key.id)
+        locked.context.access.forget()
+        assert set(read) <= {("comment", ": alive")}  # and it has an end
+        until(lambda: locked.context.live.watchers == 0)
+        assert httpx.get(f"{url}/live", headers=headers).status_code == 401
 
 
 def test_too_many_watchers_are_told_to_come_back(house: House, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

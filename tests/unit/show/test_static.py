@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from fastapi import FastAPI
@@ -17,7 +18,7 @@ def client(tmp_path: Path) -> TestClient:
     web = tmp_path / "web"
     (web / "assets").mkdir(parents=True)
     (web / ".vite").mkdir()
-    (web / "index.html").write_text("<!doctype html><title>page</title>")
+    (web / "index.html").write_text("<!doctype html><html><head><title>page</title></head></html>")
     (web / "theme.js").write_text("1")
     (web / "assets" / "main-abc.js").write_text("console.log(1);" * 200)
     (web / ".vite" / "manifest.json").write_text("{}")
@@ -39,6 +40,25 @@ def test_client_routes_give_the_page(client: TestClient, path: str) -> None:
     assert reply.status_code == 200
     assert "<title>page" in reply.text
     assert reply.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    ("path", "base"),
+    [
+        ("/", None),
+        ("/traces", None),
+        ("/alerts/a1", "../"),
+        ("/traces/", "../"),
+        ("/some/new/page", "../../"),
+        ("/sessions/s%2F1", "../"),
+    ],
+)
+def test_a_deeper_page_says_where_its_files_are(client: TestClient, path: str, base: str | None) -> None:
+    page = client.get(path).text
+    assert ("<base" in page) == (base is not None)
+    if base is not None:
+        assert f'<head><base href="{base}" />' in page
+        assert urljoin(urljoin(f"http://host{path}", base), "./assets/a.js") == "http://host/assets/a.js"
 
 
 def test_the_page_is_safe_to_open(client: TestClient) -> None:

@@ -23,6 +23,8 @@ def test_environment_is_read_and_flags_win() -> None:
     [
         ({"SPANHOUSE_HTTP_PORT": "many"}, "SPANHOUSE_HTTP_PORT='many' is not a valid int"),
         ({"SPANHOUSE_HTTP_PORT": "-1"}, "below 0"),
+        ({"SPANHOUSE_HTTP_PORT": "99999"}, "above 65535"),
+        ({"SPANHOUSE_GRPC_PORT": "70000"}, "above 65535"),
         ({"SPANHOUSE_FSYNC": "maybe"}, "not one of always, off"),
         ({"SPANHOUSE_REQUIRE_KEYS": "perhaps"}, "true or false"),
         ({"SPANHOUSE_ADMIN_KEY": "short"}, "shorter than 16"),

@@ -1,5 +1,6 @@
 /** The calls the pages make, one function each. All throw ApiError, and let aborts pass. */
-import { type BudgetInput, type ChannelInput, client, type GpuPriceInput, type InhibitionInput, type PriceInput, type RuleInput, type SilenceInput, type SloInput, unwrap } from "./client";
+import { type BudgetInput, type ChannelInput, client, type GpuPriceInput, type InhibitionInput, type PriceInput, type RuleInput, type SilenceInput, type SloInput, type SpanDetail, unwrap } from "./client";
+import { parseExactly } from "./exact";
 
 export interface ListParams {
   q: string;
@@ -24,8 +25,10 @@ export const listSpans = (params: ListParams, signal?: AbortSignal) =>
 export const getTrace = (traceId: string, page: { limit: number; cursor?: string }, signal?: AbortSignal) =>
   unwrap(client.GET("/api/v1/traces/{trace_id}", { params: { path: { trace_id: traceId }, query: clean(page) }, signal }));
 
-export const getSpan = (traceId: string, spanId: string, signal?: AbortSignal) =>
-  unwrap(client.GET("/api/v1/traces/{trace_id}/spans/{span_id}", { params: { path: { trace_id: traceId, span_id: spanId } }, signal }));
+export async function getSpan(traceId: string, spanId: string, signal?: AbortSignal): Promise<SpanDetail> {
+  const text = await unwrap(client.GET("/api/v1/traces/{trace_id}/spans/{span_id}", { params: { path: { trace_id: traceId, span_id: spanId } }, signal, parseAs: "text" }));
+  return parseExactly(text) as SpanDetail;
+}
 
 export const getFacet = (
   query: { field: string; q?: string; from?: string; to?: string; scope?: string; limit?: number },
@@ -150,8 +153,8 @@ export const endSilence = (id: string) => unwrap(client.DELETE("/api/v1/alerts/s
 
 export const listInhibitions = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/alerts/inhibitions", { signal }));
 
-/** Replaces all inhibitions of the project. */
-export const setInhibitions = (items: InhibitionInput[]) => unwrap(client.PUT("/api/v1/alerts/inhibitions", { body: { items } }));
+/** Replaces all inhibitions of the project, unless somebody changed them since `version`. */
+export const setInhibitions = (items: InhibitionInput[], version: string) => unwrap(client.PUT("/api/v1/alerts/inhibitions", { body: { items, version } }));
 
 export const listChannels = (signal?: AbortSignal) => unwrap(client.GET("/api/v1/alerts/channels", { signal }));
 

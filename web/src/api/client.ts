@@ -80,6 +80,15 @@ export const client = createClient<paths>({
   querySerializer: (query) => serialise({ project: projectOf(place.value.params) || undefined, ...query }),
 });
 
+/** The address of stored media; `download` has them handed over as a file. */
+export function blobUrl(hash: string, download = false): string {
+  const query = new URLSearchParams(download ? { download: "true" } : {});
+  const project = projectOf(place.value.params);
+  if (project) query.set("project", project);
+  const text = query.toString();
+  return `${apiRoot}api/v1/blobs/${hash}${text ? `?${text}` : ""}`;
+}
+
 interface Outcome<T> {
   data?: T;
   error?: unknown;

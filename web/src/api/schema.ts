@@ -131,6 +131,8 @@ export interface paths {
         /**
          * Put Inhibitions
          * @description Set the inhibitions of the project; an empty list turns them off.
+         *
+         *     With the `version` that the list was made from, a change by somebody else in between is not overwritten.
          */
         put: operations["setInhibitions"];
         post?: never;
@@ -337,6 +339,33 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/blobs/{hash}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Blob
+         * @description Give the bytes of an image, a sound or a file that a span refers to as `spanhouse-blob:sha256/<hash>`.
+         *
+         *     Types that are safe to show keep theirs; all else is `application/octet-stream`, to be saved. One range of bytes
+         *     can be asked for.
+         */
+        get: operations["getBlob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * Head Blob
+         * @description Tell type and size of what `getBlob` gives.
+         */
+        head: operations["headBlob"];
         patch?: never;
         trace?: never;
     };
@@ -2520,6 +2549,8 @@ export interface components {
         InhibitionList: {
             /** Items */
             items: components["schemas"]["InhibitionItem"][];
+            /** Version */
+            version: string;
         };
         /**
          * InhibitionsInput
@@ -2528,6 +2559,11 @@ export interface components {
         InhibitionsInput: {
             /** Items */
             items: components["schemas"]["InhibitionBody"][];
+            /**
+             * Version
+             * @description The version this list was made from; another one in force is a 409.
+             */
+            version?: string | null;
         };
         /**
          * KeyCreated
@@ -5824,6 +5860,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
+            /** @description They are not of the version that was named. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
             /** @description Cannot be done now; try again after Retry-After seconds. */
             503: {
                 headers: {
@@ -6777,6 +6822,173 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["BackfillItem"];
                 };
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getBlob: {
+        parameters: {
+            query?: {
+                /** @description Hand it over as a file, whatever its type. */
+                download?: boolean;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description SHA-256 of the bytes in hex, or at least its first 32 digits. */
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The bytes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": string;
+                };
+            };
+            /** @description The part of the bytes that was asked for. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": string;
+                };
+            };
+            /** @description As the asker has it. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read; the message says what is wrong. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description A key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description No such thing in this project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description The range begins behind the end. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Cannot be done now; try again after Retry-After seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    headBlob: {
+        parameters: {
+            query?: {
+                /** @description Hand it over as a file, whatever its type. */
+                download?: boolean;
+                /** @description Project id; without it the key's own, else `default`. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description SHA-256 of the bytes in hex, or at least its first 32 digits. */
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be read; the message says what is wrong. */
             400: {

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { describe, expect, it } from "vitest";
-import { href, prefixOf } from "../router";
+import { href, placeOf } from "../router";
 import { DEFAULT_SORT, readView, type View, viewParams } from "./view";
 
 const now = Date.now();
@@ -20,15 +20,22 @@ describe("the list's address", () => {
   });
 });
 
-describe("prefixOf", () => {
+describe("the place that a path names", () => {
   const id = "0af7651916cd43dd8448eb211c80319c";
   it.each([
-    ["/", "/traces", "/"],
-    ["/", "/", "/"],
-    ["/obs/", "/obs/traces", "/obs/"],
-    ["/traces/", `/traces/${id}`, "/"],
-    ["/obs/traces/", `/obs/traces/${id}`, "/obs/"],
-    ["/traces/", "/traces/setup", "/traces/"],
-    ["/traces/traces/", `/traces/traces/${id}`, "/traces/"],
-  ])("with scripts below %s, page %s: %s", (root, path, wanted) => expect(prefixOf(root, path)).toBe(wanted));
+    ["", "", null],
+    ["traces", "traces", null],
+    ["traces/", "traces", null],
+    [`traces/${id}`, "trace", id],
+    [`traces/${id}/`, "trace", id],
+    ["traces/a%2Fb", "trace", "a/b"],
+    ["traces/%zz", "trace", "%zz"],
+    ["alerts", "alerts", null],
+    ["alerts/a1", "alerts", "a1"],
+    ["overview/x", "overview/x", null],
+    ["alerts/a1/x", "alerts/a1/x", null],
+  ])("%s is %s with %s", (path, page, wanted) => {
+    const found = placeOf(path, new URLSearchParams());
+    expect([found.page, found.params.get("id")]).toEqual([page, wanted]);
+  });
 });

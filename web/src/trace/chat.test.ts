@@ -43,6 +43,15 @@ describe("conversation", () => {
   });
 });
 
+describe("media that lie apart", () => {
+  it("are told by their hash, size and type", () => {
+    const uri = `spanhouse-blob:sha256/${"cd".repeat(32)}`;
+    const part = { type: "uri", modality: "audio", mime_type: "audio/wav", uri, size_bytes: 512, truncated: true, address: "/api/v1/blobs/x" };
+    const [message] = conversation({ system_instructions: [], input_messages: [{ role: "user", parts: [part] }], output_messages: [] });
+    expect(message.parts).toEqual([{ kind: "media", mime: "audio/wav", url: "", label: "audio/wav", stored: { hash: "cd".repeat(32), sizeBytes: 512, truncated: true } }]);
+  });
+});
+
 describe("what may be drawn or linked", () => {
   it.each(["data:image/svg+xml;base64,AAAA", "https://evil/x.png", "data:text/html;base64,AAAA", "javascript:alert(1)"])("is not %s as an image", (url) => {
     expect(isSafeImage(url)).toBe(false);

@@ -1,5 +1,7 @@
 /** A span's messages as a conversation: parts brought to known shapes, tool calls paired with their results. */
 
+import { type Stored, storedOf } from "./media";
+
 export interface TextPart {
   kind: "text" | "reasoning";
   text: string;
@@ -26,6 +28,8 @@ export interface MediaPart {
   /** A data address, a link, or empty when only a file's id is known. */
   url: string;
   label: string;
+  /** Where they lie apart from the span; `url` is empty then. */
+  stored?: Stored;
 }
 
 export interface OtherPart {
@@ -110,7 +114,7 @@ function toPart(part: unknown): ChatPart {
     case "blob":
       return blob(loose);
     case "uri":
-      return { kind: "media", mime: word(loose.mime_type) || modality(loose), url: word(loose.uri), label: word(loose.uri) };
+      return linked(loose);
     case "file":
       return { kind: "media", mime: word(loose.mime_type) || modality(loose), url: "", label: word(loose.filename) || word(loose.file_id) || "file" };
     default:
@@ -123,6 +127,13 @@ function blob(loose: Loose): MediaPart {
   const data = word(loose.content) || word(loose.data);
   const url = data.startsWith("data:") ? data : data ? `data:${mime.includes("/") ? mime : "application/octet-stream"};base64,${data}` : "";
   return { kind: "media", mime, url, label: mime };
+}
+
+function linked(loose: Loose): MediaPart {
+  const uri = word(loose.uri);
+  const mime = word(loose.mime_type) || modality(loose);
+  const stored = storedOf(uri, loose.size_bytes, loose.truncated);
+  return stored ? { kind: "media", mime, url: "", label: mime, stored } : { kind: "media", mime, url: uri, label: uri };
 }
 
 function modality(loose: Loose): string {

@@ -86,6 +86,18 @@ export function CheckField({ name, checked, onPick, note }: { name: string; chec
   );
 }
 
+/** The values of a form's fields by name, and what binds each to its field. */
+export function useFields<T extends Record<string, string | boolean>>(initial: T) {
+  const [values, setValues] = useState(initial);
+  const put = <K extends keyof T>(name: K) => (value: T[K]) => setValues((before) => ({ ...before, [name]: value }));
+  return {
+    values,
+    text: <K extends keyof T>(name: K) => ({ value: values[name] as string, onInput: put(name) as (value: string) => void }),
+    pick: <K extends keyof T>(name: K) => ({ value: values[name], onPick: put(name) }),
+    check: <K extends keyof T>(name: K) => ({ checked: values[name] as boolean, onPick: put(name) as (checked: boolean) => void }),
+  };
+}
+
 /** What a form does when it is sent: waits, then closes or says what was wrong. */
 export function useSave<T>(act: () => Promise<T>, done: (saved: T) => void) {
   const [error, setError] = useState<ApiError | null>(null);

@@ -14,6 +14,7 @@ from spanhouse_server.show.routes import (
     alert_rules,
     alerts,
     backfills,
+    blobs,
     budgets,
     cost,
     figures,
@@ -57,7 +58,7 @@ def router(context: ShowContext) -> APIRouter:
         check_browser(request, context.settings)
 
     api = APIRouter(dependencies=[Depends(bind)], responses=_ERRORS, max_body_size=MAX_BODY_BYTES)
-    for part in (traces, spans, people, figures, scores, live, ingest, admin, login, prices, remake, backfills):
+    for part in (traces, spans, people, figures, scores, live, ingest, admin, login, prices, remake, backfills, blobs):
         api.include_router(part.router)
     # The last one has a path that would take in those of the others.
     for part in (cost, latency, budgets, slos, alert_rules, alert_channels, alerts):

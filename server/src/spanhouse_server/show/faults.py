@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from spanhouse_server.errors import SpanhouseError
 from spanhouse_server.show.replies import error_reply, plain_error
+from spanhouse_server.show.schemas.faults import place, words
 
 log = logging.getLogger("spanhouse.show")
 
@@ -53,9 +54,7 @@ def _is_api(request: Request) -> bool:
 
 
 def _detail(item: dict[str, Any]) -> dict[str, str]:
-    where = ".".join(str(part) for part in item.get("loc", ()))
-    message = str(item.get("msg", "invalid")).removeprefix("Value error, ")
-    return {"where": where, "message": message}
+    return {"where": place(item), "message": words(item)}
 
 
 async def _http(request: Request, error: Exception) -> Response:

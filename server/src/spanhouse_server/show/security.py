@@ -19,10 +19,10 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: How long a browser may remember that a page may send.
 _PREFLIGHT_S = 7200
 
-#: Nothing from elsewhere, no inline script. Images of messages come as data or blobs, never from a URL:
+#: Nothing from elsewhere, no inline script. Media of messages come as data or from our own API, never from a URL:
 #: a prompt must not be able to make the reader's browser call home.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src data: blob:;"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:;"
     " font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'self'; form-action 'self';"
     " frame-ancestors 'none'"
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import mimetypes
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from starlette.routing import Match, Route
@@ -50,7 +52,10 @@ def load_files(folder: Path) -> dict[str, WebFile]:
 
 
 def _load(path: Path, name: str) -> WebFile:
-    body = path.read_bytes()
+    return _held(path.read_bytes(), name)
+
+
+def _held(body: bytes, name: str) -> WebFile:
     media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     if name.endswith((".js", ".mjs")):
         media_type = "text/javascript"
@@ -90,8 +95,8 @@ def install_static(app: FastAPI, folder: Path = WEB_DIR) -> None:
 def answer(files: dict[str, WebFile], path: str, request: Request) -> Response:
     """Return the file a path means, ``index.html`` for a route of the client, or 404 for a lost file.
 
-    The build refers to its files relatively, so below ``/traces/x`` a browser asks for
-    ``/traces/assets/…``: the longest end of the path that is a file is meant.
+    The build refers to its files relatively. Where a page lies deeper, as ``/traces/x``, a ``<base>`` says how far up
+    they are. Whatever leads to ``/traces/assets/…`` all the same means the longest end of the path that is a file.
     """
     if "index.html" not in files:
         return Response(_MISSING, 503, {**PAGE_HEADERS, "cache-control": "no-store"}, "text/html; charset=utf-8")
@@ -103,7 +108,21 @@ def answer(files: dict[str, WebFile], path: str, request: Request) -> Response:
     if "assets" in parts:
         # An old page asks for a file of an earlier build: HTML in its place would only confuse it.
         return Response("not found", 404, {**PAGE_HEADERS, "cache-control": "no-store"}, "text/plain")
-    return _file(files["index.html"], request)
+    depth = _depth(request)
+    return _file(files["index.html"] if not depth else _deeper(files["index.html"], depth), request)
+
+
+def _depth(request: Request) -> int:
+    """Return how many folders below the root a browser takes the page to be: it does not decode ``%2F``."""
+    below = request.scope.get("root_path", "")
+    raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
+    return max(raw.count(b"/") - below.count("/") - 1, 0)
+
+
+@lru_cache(maxsize=16)
+def _deeper(page: WebFile, depth: int) -> WebFile:
+    up = b"../" * depth
+    return _held(page.body.replace(b"<head>", b'<head><base href="%s" />' % up, 1), "index.html")
 
 
 def _file(file: WebFile, request: Request) -> Response:

@@ -297,6 +297,19 @@ def _responses() -> list[Call]:
             **same,
         ),
         Call(
+            "responses_error_in_stream",
+            request=ask,
+            body=named(
+                ("response.created", {"response": {**failed, "status": "in_progress", "error": None, "usage": None}}),
+                ("response.output_text.delta", {"output_index": 0, "delta": "Gr"}),
+                ("error", {"code": "server_error", "message": "The model broke.", "param": None, "sequence_number": 3}),
+            ),
+            text="Gr",
+            model="gpt-5-served",
+            error="server_error",
+            **{**same, "usage": (None, None, None, None, None)},
+        ),
+        Call(
             "responses_failed",
             request=ask,
             body=named(

@@ -40,6 +40,48 @@ def _anthropic() -> list[Call]:
         ("message_delta", {"delta": {"stop_reason": "end_turn"}, "usage": {"input_tokens": 9, "output_tokens": 2}}),
         ("message_stop", {}),
     )
+    begun = {"input_tokens": 3, "cache_creation_input_tokens": 30, "cache_read_input_tokens": 7, "output_tokens": 1}
+    ended = {
+        "output_tokens": 50,
+        "server_tool_use": {"web_search_requests": 1},
+        "output_tokens_details": {"thinking_tokens": 9},
+    }
+    found = {
+        "type": "web_search_tool_result",
+        "tool_use_id": "srv_1",
+        "content": [{"type": "web_search_result", "url": "u"}],
+    }
+
+    def block(index: int, given: Json, *deltas: Json) -> list[tuple[str, Json]]:
+        passed = [("content_block_delta", {"index": index, "delta": delta}) for delta in deltas]
+        start = ("content_block_start", {"index": index, "content_block": given})
+        return [start, *passed, ("content_block_stop", {"index": index})]
+
+    searched = named(
+        ("message_start", {"message": {"id": "msg_4", "model": "late", "usage": begun}}),
+        *block(
+            0,
+            {"type": "thinking", "thinking": "", "signature": ""},
+            {"type": "thinking_delta", "thinking": "hmm"},
+            {"type": "signature_delta", "signature": "c2lnbmF0dXJl"},
+        ),
+        *block(
+            1,
+            {"type": "server_tool_use", "id": "srv_1", "name": "web_search", "input": {}},
+            {"type": "input_json_delta", "partial_json": '{"query": "wea'},
+            {"type": "input_json_delta", "partial_json": 'ther"}'},
+        ),
+        *block(2, found),
+        ("ping", {}),
+        *block(
+            3,
+            {"type": "text", "text": ""},
+            {"type": "text_delta", "text": "It rains"},
+            {"type": "citations_delta", "citation": {"type": "web_search_result_location", "url": "u"}},
+        ),
+        ("message_delta", {"delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": ended}),
+        ("message_stop", {}),
+    )
     broken = named(
         (
             "message_start",
@@ -75,6 +117,18 @@ def _anthropic() -> list[Call]:
             late,
             usage=(9, 2, None, None, None),
             text="Hi",
+            model="late",
+            finish=("end_turn",),
+        ),
+        Call(
+            "anthropic_server_tools",
+            "anthropic",
+            "/v1/messages",
+            ask,
+            searched,
+            usage=(40, 50, 7, 30, 9),
+            text="It rains",
+            reasoning="hmm",
             model="late",
             finish=("end_turn",),
         ),

@@ -72,8 +72,14 @@ def test_chat_with_everything() -> None:
     assert span.input_messages[1]["name"] == "Ann"
     assert span.input_messages[1]["parts"][1] == {"type": "uri", "modality": "image", "uri": "https://x/y.png"}
     image, sound = span.input_messages[2]["parts"]
-    assert image == {"type": "blob", "modality": "image", "content": "", "mime_type": "image/png", "size_bytes": 4}
-    assert (sound["modality"], sound["content"], sound["mime_type"]) == ("audio", "", "audio/wav")
+    assert image == {
+        "type": "blob",
+        "modality": "image",
+        "content": "QUJDRA==",
+        "mime_type": "image/png",
+        "size_bytes": 4,
+    }
+    assert (sound["modality"], sound["content"], sound["mime_type"]) == ("audio", "QUJD", "audio/wav")
     assert span.input_messages[3]["parts"] == [{"type": "tool_call", "id": "c1", "name": "f", "arguments": {"x": 1}}]
     assert span.input_messages[4]["parts"] == [{"type": "tool_call_response", "id": "c1", "response": {"y": 2}}]
     assert len(span.output_messages) == 2

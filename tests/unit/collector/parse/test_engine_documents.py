@@ -120,13 +120,13 @@ def test_palm_by_predict() -> None:
     assert span.system_instructions[0]["content"] == "Be kind."
 
 
-def test_pictures_by_predict_are_not_kept() -> None:
+def test_pictures_by_predict_are_kept() -> None:
     picture = base64.b64encode(bytes(3000)).decode()
     answer = {"predictions": [{"mimeType": "image/png", "bytesBase64Encoded": picture}]}
     request = {"instances": [{"prompt": "a cat"}], "parameters": {"sampleCount": 2}}
     record = ask("gemini", "/v1beta/models/imagen-4.0-generate-001:predict", request, answer)
     (part,) = record.reading.output_messages[0]["parts"]
-    assert (part["type"], part["modality"], part["size_bytes"], part["content"]) == ("blob", "image", 3000, "")
+    assert (part["type"], part["modality"], part["size_bytes"], part["content"]) == ("blob", "image", 3000, picture)
     assert record.reading.parameters == {"gen_ai.request.choice.count": 2}
 
 

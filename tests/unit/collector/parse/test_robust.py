@@ -134,6 +134,25 @@ def test_a_damaged_stream_is_read_without_a_mistake(call: Call, place: int, dama
     stored(record)
 
 
+@pytest.mark.parametrize("split", [whole, bytewise])
+def test_a_damaged_frame_is_left_out_and_the_next_ones_are_read(split: Any) -> None:
+    def delta(text: str) -> bytes:
+        return frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
+
+    def figures(output_tokens: int) -> bytes:
+        return frame("metadata", {"usage": {"inputTokens": 7, "outputTokens": output_tokens}})
+
+    body = (
+        delta("Gr") + delta("AA").replace(b"AA", b"AB") + delta("uß") + frame("messageStop", {"stopReason": "end_turn"})
+    )
+    body += figures(4) + figures(99).replace(b"99", b"98")
+    kind = "application/vnd.amazon.eventstream"
+    call = Call("damaged", "bedrock", "/model/m/converse-stream", {}, body, content_type=kind)
+    record = read(call, split)
+    assert (found_in(record)["text"], found_in(record)["usage"]) == ("Gruß", (7, 4, None, None, None))
+    assert record.faults == {"frame": 2}
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "br", "unheard-of", "gzip, gzip, gzip, gzip"])
 def test_broken_encodings_are_left_unread(encoding: str) -> None:
     call = Call(**{**STREAMS[0].__dict__, "body": b"\x00not compressed", "headers": (("Content-Encoding", encoding),)})

@@ -234,3 +234,13 @@ def test_addresses() -> None:
     assert address("ws://[::1]:8080/x") == ("::1", 8080)
     assert address("http://host:99999/") == ("", None)
     assert address("") == ("", None)
+
+
+def test_a_tool_of_the_providers_is_recorded_with_what_it_was_asked() -> None:
+    (span,) = stored(read(BY_NAME["anthropic_server_tools"]))
+    reasoning, asked, found, text = span.output_messages[0]["parts"]
+    assert (reasoning["type"], text["type"]) == ("reasoning", "text")
+    assert asked["server_tool_call"] == {"type": "web_search", "input": {"query": "weather"}}
+    assert found["id"] == asked["id"] == "srv_1"
+    assert found["server_tool_call_response"]["content"] == [{"type": "web_search_result", "url": "u"}]
+    assert '"server_tool_use":{"web_search_requests":1}' in span.raw.attributes["spanhouse.usage.served"]

@@ -1,16 +1,28 @@
 /** Inhibitions: which alerts hold back others, so that one cause is told once. */
 import { useState } from "preact/hooks";
 import { listInhibitions, setInhibitions } from "../../api/calls";
-import type { InhibitionItem } from "../../api/client";
+import type { InhibitionInput, InhibitionItem } from "../../api/client";
 import { Field, FormDialog, TextField } from "../../ui/form";
 import { Button } from "../../ui/kit";
 import { FigureTable } from "../../ui/FigureTable";
 import { Managed } from "../../ui/Managed";
 import { type Matcher, matcherText, readMatchers } from "./matchers";
 
-/** The server keeps them as one list: they are told apart by their place in it. */
+/** The server keeps them as one list: they are told apart by their place in it, as it was at that version. */
 interface Placed extends InhibitionItem {
   place: number;
+  version: string;
+}
+
+async function placed(signal?: AbortSignal): Promise<{ items: Placed[] }> {
+  const { items, version } = await listInhibitions(signal);
+  return { items: items.map((item, place) => ({ ...item, place, version })) };
+}
+
+/** Puts something in the place of an inhibition, or nothing; a new one goes to the end. */
+async function replace(item: Placed | null, next: InhibitionInput[]) {
+  const { items, version } = await listInhibitions();
+  return setInhibitions(item ? items.flatMap((one, place) => (place === item.place ? next : [one])) : [...items, ...next], item?.version ?? version);
 }
 
 export function Inhibitions() {
@@ -19,13 +31,13 @@ export function Inhibitions() {
       title="Inhibitions"
       note="While one alert fires, others about the same are not told"
       add="Add an inhibition"
-      load={async (signal) => ({ items: (await listInhibitions(signal)).items.map((item, place) => ({ ...item, place })) })}
+      load={placed}
       empty="Every alert is told, also what follows from a graver one."
       form={(item, close, saved) => <InhibitionForm item={item} onClose={close} onSaved={saved} />}
       removal={(item) => ({
         title: "Delete this inhibition?",
         words: "Alerts that it held back and that still fire are told then.",
-        act: async () => setInhibitions((await listInhibitions()).items.filter((_, place) => place !== item.place)),
+        act: () => replace(item, []),
       })}
     >
       {(items, { edit, remove }) => (
@@ -79,8 +91,7 @@ function InhibitionForm({ item, onClose, onSaved }: { item: Placed | null; onClo
   const [equal, setEqual] = useState((item?.equal ?? ["*"]).join(", "));
   const act = async () => {
     const next = { source: readMatchers(source), target: readMatchers(target), equal: equal.split(",").map((one) => one.trim()).filter(Boolean) };
-    const all = (await listInhibitions()).items;
-    return setInhibitions(item ? all.map((one, place) => (place === item.place ? next : one)) : [...all, next]);
+    return replace(item, [next]);
   };
   return (
     <FormDialog title={item ? "Change the inhibition" : "Add an inhibition"} doing={item ? "Save" : "Add"} act={act} said={item ? "Inhibition changed" : "Inhibition added"} onClose={onClose} onDone={onSaved}>

@@ -19,6 +19,13 @@ describe("evidenceChart", () => {
     expect(chart.band).toEqual({ low: [3, null], high: [5, null] });
   });
 
+  it("draws finer points where they measure the same, and keeps the judged ones of a sum", () => {
+    const evidence = { points: [[0, 10], [300, 90], [600, 20]], series: { interval_s: 60, points: [[360, 70], [420, 75], [480, 80], [540, 95]] } };
+    expect(evidenceChart(evidence, "duration_ms.p95", null)!.times).toEqual([360, 420, 480, 540]);
+    expect(evidenceChart(evidence, "request_errors/requests", null)!.lines[0].values).toEqual([70, 75, 80, 95]);
+    expect(evidenceChart(evidence, "cost_usd", null)!.times).toEqual([0, 300, 600]);
+  });
+
   it("prefers the longer line where there is no baseline, and survives what it does not know", () => {
     const chart = evidenceChart({ points: [[600, 1]], series: { interval_s: 60, points: [[480, 1], [540, 2], [600, 3]] } }, "requests", null)!;
     expect(chart.lines[0].values).toEqual([1, 2, 3]);

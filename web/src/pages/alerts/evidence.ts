@@ -30,10 +30,13 @@ export function evidenceChart(evidence: Record<string, unknown>, metric: string,
   const series = evidence.series as { interval_s?: number; points?: unknown } | undefined;
   const own = rows(evidence.points);
   const context = rows(series?.points);
-  // A baseline lies on the grid of the points; without one the longer line tells more.
-  const points = (baseline.length > 1 || own.length >= context.length ? own : context).map((row): Point => [Number(row[0]), row[1] === null ? null : Number(row[1])]);
+  // A baseline lies on the grid of the points. Without one a finer line tells when it began; but of what is added up,
+  // such as cost, a shorter bucket holds less and cannot be held against the levels of a longer one.
+  const finer = context.length > 1 && !isSum(metric) && (own.length < 2 || (series?.interval_s ?? stepOf(context, 300)) < stepOf(own, 300));
+  const better = baseline.length <= 1 && (finer || (context.length > own.length && (own.length < 2 || !isSum(metric))));
+  const points = (better ? context : own).map((row): Point => [Number(row[0]), row[1] === null ? null : Number(row[1])]);
   if (points.length === 0) return null;
-  const step = points.length > 1 ? Math.min(...points.slice(1).map(([at], index) => at - points[index][0]).filter((gap) => gap > 0)) : (series?.interval_s ?? 300);
+  const step = stepOf(points, series?.interval_s ?? 300);
   const first = points[0][0];
   // Levels are judged when a bucket is over: the moment it fired lies a little beyond the last one.
   const last = points[points.length - 1][0];
@@ -60,6 +63,17 @@ export function evidenceChart(evidence: Record<string, unknown>, metric: string,
     levels: levelsOf(evidence.threshold),
     marks: firedAt === null ? [] : [{ at: firedAt, name: "fired", colour: "error" }],
   };
+}
+
+/** Tells figures that grow with the length of a bucket from those that do not: percentiles, shares, ratios. */
+function isSum(metric: string): boolean {
+  return !metric.includes("/") && !metric.includes(".") && ["USD", "count"].includes(unitOf(metric));
+}
+
+/** The seconds from one point to the next. */
+function stepOf(points: (number | null)[][], otherwise: number): number {
+  const gaps = points.slice(1).map((row, index) => Number(row[0]) - Number(points[index][0])).filter((gap) => gap > 0);
+  return gaps.length > 0 ? Math.min(...gaps) : otherwise;
 }
 
 function rows(value: unknown): (number | null)[][] {

@@ -3,12 +3,13 @@ import { useState } from "preact/hooks";
 import type { SpanDetail } from "../../api/client";
 import { formatExact, plural } from "../../state/format";
 import { prefs, setPrefs } from "../../state/prefs";
-import { type ChatMessage, type ChatPart, isSafeImage, isWebLink, type MediaPart, type ToolCallPart } from "../../trace/chat";
+import { type ChatMessage, type ChatPart, type ToolCallPart } from "../../trace/chat";
 import { Icon, type IconName } from "../../ui/icons";
-import { CopyButton, Dialog } from "../../ui/kit";
+import { CopyButton } from "../../ui/kit";
 import { Json } from "../../ui/Json";
 import { lazy } from "../../ui/lazy";
 import { LongText } from "../../ui/LongText";
+import { Media, MediaOf } from "./Media";
 
 const Markdown = lazy(() => import("../../ui/Markdown").then((module) => module.Markdown));
 
@@ -140,41 +141,14 @@ function ToolCall({ call }: { call: ToolCallPart }) {
   );
 }
 
-/** JSON as a tree, text as text. */
+/** JSON as a tree, text as text, and the media that it refers to. */
 export function Value({ value }: { value: unknown }) {
   if (value === undefined || value === null || value === "") return <p class="muted">(nothing)</p>;
-  return typeof value === "string" ? <LongText text={value} mono /> : <Json value={value} />;
-}
-
-function Media({ media }: { media: MediaPart }) {
-  const [large, setLarge] = useState(false);
-  if (isSafeImage(media.url)) {
-    return (
-      <>
-        <button type="button" class="thumb" onClick={() => setLarge(true)} aria-label="Show the image">
-          <img src={media.url} alt="Image in the message" loading="lazy" />
-        </button>
-        {large && (
-          <Dialog title={media.mime} onClose={() => setLarge(false)} class="image-dialog">
-            <img src={media.url} alt="Image in the message" />
-          </Dialog>
-        )}
-      </>
-    );
-  }
-  // A linked image is not fetched by itself: opening a trace must not tell anybody.
   return (
-    <p class="media">
-      <Icon name="link" size={14} />
-      <span class="chip">{media.mime}</span>
-      {isWebLink(media.url) ? (
-        <a class="ellipsis" href={media.url} target="_blank" rel="noopener noreferrer nofollow">
-          {media.label}
-        </a>
-      ) : (
-        <span class="ellipsis">{media.label}</span>
-      )}
-    </p>
+    <>
+      {typeof value === "string" ? <LongText text={value} mono /> : <Json value={value} />}
+      <MediaOf value={value} />
+    </>
   );
 }
 

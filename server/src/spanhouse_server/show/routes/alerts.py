@@ -11,7 +11,7 @@ from spanhouse_server.derive.alerts.desk import public_url_of
 from spanhouse_server.derive.alerts.message import alert_item
 from spanhouse_server.derive.alerts.muting import Muting, checked_matchers, checked_silence
 from spanhouse_server.errors import BadQuery
-from spanhouse_server.model.alerts import Alert, AlertQuery, Inhibition, Matcher, Silence
+from spanhouse_server.model.alerts import Alert, AlertQuery, Inhibition, Matcher, Silence, version_of
 from spanhouse_server.query.page import bad_cursor, decode_cursor, encode_cursor
 from spanhouse_server.query.times import parse_time
 from spanhouse_server.show.auth import Admin, ProjectId
@@ -29,6 +29,7 @@ from spanhouse_server.show.schemas.alerts import (
     SilenceItem,
     SilenceList,
 )
+from spanhouse_server.show.schemas.common import ErrorReply
 
 router = APIRouter(tags=["alerts"])
 STATES = ("pending", "firing", "resolved")
@@ -104,14 +105,24 @@ def delete_silence(context: Context, project_id: ProjectId, silence_id: ItemId) 
 @router.get("/alerts/inhibitions", operation_id="listInhibitions", response_model=InhibitionList)
 def get_inhibitions(context: Context, project_id: ProjectId) -> JsonReply:
     """List what holds back what: by default a critical alert holds back warnings about the same."""
-    return JsonReply({"items": [_inhibition(each) for each in context.records.alerts.inhibitions(project_id)]})
+    found = context.records.alerts.inhibitions(project_id)
+    return JsonReply({"items": [_inhibition(each) for each in found], "version": version_of(found)})
 
 
-@router.put("/alerts/inhibitions", operation_id="setInhibitions", response_model=InhibitionList, dependencies=[Admin])
+@router.put(
+    "/alerts/inhibitions",
+    operation_id="setInhibitions",
+    response_model=InhibitionList,
+    dependencies=[Admin],
+    responses={409: {"model": ErrorReply, "description": "They are not of the version that was named."}},
+)
 def put_inhibitions(context: Context, project_id: ProjectId, body: InhibitionsInput) -> JsonReply:
-    """Set the inhibitions of the project; an empty list turns them off."""
+    """Set the inhibitions of the project; an empty list turns them off.
+
+    With the `version` that the list was made from, a change by somebody else in between is not overwritten.
+    """
     given = [_read_inhibition(each) for each in body.items]
-    context.records.alerts.put_inhibitions(project_id, given)
+    context.records.alerts.put_inhibitions(project_id, given, body.version)
     return get_inhibitions(context, project_id)
 
 

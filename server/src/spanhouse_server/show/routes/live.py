@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from spanhouse_server.errors import SpanhouseError, Unavailable
+from spanhouse_server.errors import Forbidden, NotFound, SpanhouseError, Unauthenticated, Unavailable
 from spanhouse_server.query.filter import parse_filter
 from spanhouse_server.query.traces import traces_by_id
-from spanhouse_server.show.auth import ProjectId
+from spanhouse_server.show.auth import ProjectId, project_of
 from spanhouse_server.show.context import Context, ShowContext
 from spanhouse_server.show.live import Watcher
 from spanhouse_server.show.params import FilterText
@@ -38,7 +40,7 @@ MAX_PER_EVENT = 100
     response_model=LiveTraces,
     responses={200: {"content": {"text/event-stream": {}}, "description": "A stream of `traces` events."}},
 )
-async def watch(context: Context, project_id: ProjectId, q: FilterText = "") -> Response:
+async def watch(request: Request, context: Context, project_id: ProjectId, q: FilterText = "") -> Response:
     """Stream traces as they are stored or change (server-sent events named `traces`).
 
     The data of an event is a LiveTraces object. A trace comes again when more of it arrives.
@@ -47,15 +49,25 @@ async def watch(context: Context, project_id: ProjectId, q: FilterText = "") -> 
     watcher = context.live.open(project_id)
     if watcher is None:
         raise Unavailable("too many live views are open", "close some, or reload now and then", retry_after_s=30)
-    return EventStream(_events(context, watcher, q), lambda: context.live.close(watcher))
+    may_watch = partial(project_of, request, context, project_id)
+    return EventStream(_events(context, watcher, q, may_watch), lambda: context.live.close(watcher))
 
 
-async def _events(context: ShowContext, watcher: Watcher, q: str) -> AsyncIterator[bytes]:
+async def _events(context: ShowContext, watcher: Watcher, q: str, may_watch: Callable[[], str]) -> AsyncIterator[bytes]:
     yield b"retry: 2000\n: watching\n\n"
     while True:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(watcher.wake.wait(), HEARTBEAT_S)
-        except TimeoutError:
+        try:
+            # A key may have been revoked, or a login ended, since the stream began.
+            await run_in_threadpool(may_watch)
+        except (Unauthenticated, Forbidden, NotFound):
+            return
+        except SpanhouseError:  # the keys cannot be looked up now: nothing is shown until they can
+            await asyncio.sleep(HEARTBEAT_S)
+            yield b": alive\n\n"
+            continue
+        if not watcher.wake.is_set():
             yield b": alive\n\n"
             continue
         await asyncio.sleep(GATHER_S)
@@ -103,6 +115,7 @@ class EventStream(Response):
         async for chunk in self._events:
             body = {"type": "http.response.body", "body": chunk, "more_body": True}
             await asyncio.wait_for(send(body), SEND_TIMEOUT_S)
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -134,6 +134,9 @@ class InhibitionsInput(Body):
     """All inhibitions of the project."""
 
     items: list[InhibitionBody] = Field(max_length=50)
+    version: str | None = Field(
+        default=None, max_length=16, description="The version this list was made from; another one in force is a 409."
+    )
 
 
 class InhibitionItem(Reply):
@@ -148,3 +151,4 @@ class InhibitionList(Reply):
     """The inhibitions in force; the default one where the project set none."""
 
     items: list[InhibitionItem]
+    version: str
