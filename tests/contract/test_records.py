@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,13 @@ def test_settings(records: RecordsStore) -> None:
     records.put_setting("a", "1")
     records.put_setting("a", "zwei 😀")
     assert records.setting("a") == "zwei 😀"
+
+
+def test_the_first_setting_holds_for_all_who_make_one_at_once(records: RecordsStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda seed: records.first_setting("once", str(seed)), range(8)))
+    assert found == {records.setting("once")}
+    assert records.first_setting("once", "later") in found
 
 
 def test_many_threads(records: RecordsStore) -> None:

@@ -86,10 +86,7 @@ class Access:
     def signing_key(self) -> bytes:
         """Return the key that all servers of these records sign their own addresses with, made at first use."""
         if not self._signing_key:
-            if not self._records.setting(_SIGNING_KEY):
-                self._records.put_setting(_SIGNING_KEY, token_hex(32))
-            # Read again: of two servers that made one at once, the second to write it gave the one that counts.
-            self._signing_key = bytes.fromhex(self._records.setting(_SIGNING_KEY) or "")
+            self._signing_key = bytes.fromhex(self._records.first_setting(_SIGNING_KEY, token_hex(32)))
         return self._signing_key
 
     def forget(self) -> None:

@@ -154,6 +154,9 @@ class RecordsStore(Protocol):
     def put_setting(self, key: str, value: str) -> None:
         """Store a setting."""
 
+    def first_setting(self, key: str, value: str) -> str:
+        """Store a setting unless there is one; return the one that holds, the same for all who ask at once."""
+
     def prices(self, project_id: str | None = None) -> list[OwnPrice]:
         """Return the own prices of a project, or of all projects."""
 

@@ -148,6 +148,19 @@ class SqlRecords(BudgetMethods, LeaseMethods):
             with self._writing() as session:
                 session.merge(SettingRecord(key=key, value=value))
 
+    def first_setting(self, key: str, value: str) -> str:
+        """Store a setting unless there is one; return the one that holds, the same for all who ask at once."""
+        known = self.setting(key)
+        if known is not None:
+            return known
+        try:
+            with self._writing() as session:
+                session.add(SettingRecord(key=key, value=value))
+        except IntegrityError:
+            # Another server was quicker: its value holds.
+            return self.setting(key) or value
+        return value
+
     def prices(self, project_id: str | None = None) -> list[OwnPrice]:
         """Return the own prices of a project, or of all projects."""
         with self._reading() as session:
