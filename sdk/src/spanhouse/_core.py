@@ -20,7 +20,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 from spanhouse import _ambient
 from spanhouse import _attributes as a
 from spanhouse._log import warn_rarely
-from spanhouse._serialize import well_formed
+from spanhouse._serialize import safe, well_formed
 from spanhouse._state import STATE
 
 KINDS = (
@@ -66,7 +66,7 @@ class Kind:
 def describe(kind: str, name: str, attributes: Mapping[str, Any] | None = None) -> Kind:
     """Return the description of a span of ``kind`` called ``name``; an unknown kind becomes ``span``."""
     if kind not in KINDS:
-        warn_rarely("kind", "unknown kind %r, use one of %s", kind, ", ".join(KINDS))
+        warn_rarely("kind", "unknown kind %s, use one of %s", safe(repr, kind), ", ".join(KINDS))
         kind = "span"
     static: dict[str, Any] = {a.KIND: kind}
     operation = _OPERATIONS.get(kind)

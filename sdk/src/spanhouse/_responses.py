@@ -11,7 +11,7 @@ from typing import Any
 
 from spanhouse import _attributes as a
 from spanhouse._messages import Message, field, message, parts, text_message, to_messages
-from spanhouse._serialize import to_json
+from spanhouse._serialize import safe, to_json
 
 _REQUEST_NUMBERS = ("temperature", "top_p", "top_k", "max_tokens", "frequency_penalty", "presence_penalty", "seed")
 
@@ -21,7 +21,7 @@ def request_attributes(arguments: Mapping[str, Any], capture: bool) -> dict[str,
     found: dict[str, Any] = {}
     model = arguments.get("model")
     if isinstance(model, str):
-        found[a.REQUEST_MODEL] = model
+        found[a.REQUEST_MODEL] = safe(str, model)
     for name in _REQUEST_NUMBERS:
         value = arguments.get(name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -58,7 +58,7 @@ def _facts(response: Any) -> dict[str, Any]:
     for key, name in ((a.RESPONSE_MODEL, "model"), (a.RESPONSE_ID, "id")):
         value = field(response, name)
         if isinstance(value, str):
-            found[key] = value
+            found[key] = safe(str, value)
     provider = _provider(response)
     if provider:
         found[a.PROVIDER] = provider
@@ -156,9 +156,9 @@ def _responses_output(output: Any) -> list[Message]:
 def _finish_reasons(response: Any) -> list[str]:
     choices = field(response, "choices")
     if isinstance(choices, (list, tuple)):
-        return [str(field(choice, "finish_reason")) for choice in choices if field(choice, "finish_reason")]
+        return [safe(str, field(choice, "finish_reason")) for choice in choices if field(choice, "finish_reason")]
     reason = field(response, "stop_reason")
-    return [str(reason)] if isinstance(reason, str) else []
+    return [safe(str, reason)] if isinstance(reason, str) else []
 
 
 def _finish_reason(reason: str) -> str:

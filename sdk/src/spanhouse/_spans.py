@@ -83,7 +83,7 @@ class Span:
     @never_raises
     def set_attribute(self, key: str, value: Any) -> None:
         """Set one attribute: a text, number, boolean or list of these; anything else becomes JSON."""
-        self._set({key: _attribute_value(value)})
+        self._set(_given({key: value}))
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set several attributes."""
@@ -176,7 +176,7 @@ class LlmCall(Span):
         """Record what the provider said about the answer."""
         found: dict[str, Any] = {a.RESPONSE_MODEL: model, a.RESPONSE_ID: response_id}
         if finish_reason is not None:
-            found[a.FINISH_REASONS] = [finish_reason]
+            found[a.FINISH_REASONS] = [safe(str, finish_reason)]
         self._set(_given({key: value for key, value in found.items() if value is not None}))
 
     @never_raises

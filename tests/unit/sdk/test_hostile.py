@@ -132,6 +132,26 @@ def test_context_and_scores_take_anything(recorded, make):
     assert recorded.span("inside").attributes
 
 
+def test_half_a_character_costs_neither_its_attribute_nor_the_log(recorded, caplog):
+    half = "a\ud800"
+
+    @spanhouse.llm
+    def call(model):
+        return {"model": half, "id": half, "choices": [{"finish_reason": half}], "usage": {}}
+
+    call(half)
+    with spanhouse.span("plain", kind=half) as span, spanhouse.llm_call("model") as made:
+        span.set_attribute(half, 1)
+        made.set_response(half, half, half)
+    assert spanhouse.flush()
+    seen = recorded.span("chat call").attributes
+    assert {seen[f"gen_ai.{name}"] for name in ("request.model", "response.model", "response.id")} == {"a?"}
+    assert recorded.span("chat model").attributes["gen_ai.response.finish_reasons"] == ["a?"]
+    assert recorded.span("plain").attributes["a?"] == 1
+    # Logs go to files and sockets that take UTF-8 only.
+    assert caplog.text.encode()
+
+
 def test_a_failure_that_cannot_be_told_is_still_a_failed_span(recorded):
     @spanhouse.trace
     def fails():
