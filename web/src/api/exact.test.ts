@@ -13,4 +13,11 @@ describe("parseExactly", () => {
     '{"a":[{"b":null,"c":true}],"d":""}',
     "12",
   ])("changes nothing else: %s", (text) => expect(parseExactly(text)).toEqual(JSON.parse(text)));
+  it.each(["words and words\n", '\\"', "\\", "n"])("reads a text of megabytes: %j", (word) => {
+    const value = { text: word.repeat(10_000_000 / word.length), after: "1234567890123456789" };
+    expect(parseExactly(JSON.stringify(value).replace('"1234567890123456789"', "1234567890123456789")) as object).toStrictEqual(value);
+  });
+  it("says that it is no JSON where it is none", () => {
+    expect(() => parseExactly('{"id":1234567890123456789,"open')).toThrow(SyntaxError);
+  });
 });
