@@ -9,6 +9,7 @@ import importlib
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,9 @@ from spanhouse_server.receive import Receiver, start_grpc
 GRACE_S = 5
 #: Exporters send every 5 s by default; a shorter keep-alive would close connections just as they do.
 KEEP_ALIVE_S = 75
+#: A thread that computes (the drain, a worker) gives the interpreter up to one that waits for it after so long; Python's
+#: 5 ms held a proxied call up several times on its way. Shorter still, and busy connections lose to the computing.
+SWITCH_INTERVAL_S = 0.002
 SNIPPET = """\
   pip install './sdk[openai]'
 
@@ -107,6 +111,7 @@ async def _serve(house: House, listener: socket.socket) -> None:
     address = Path(settings.data_dir) / ADDRESS_FILE
     address.write_text(_url(settings.host, port), "utf-8")
     _leave_lasting_objects_alone()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         await server.serve(sockets=[listener])
     finally:

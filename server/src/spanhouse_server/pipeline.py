@@ -56,6 +56,8 @@ STAMP_S = 60.0
 DEATHS_FORGIVEN = 2
 #: A batch that is not full waits this long for more: few large inserts cost far less than many small.
 LINGER_S = 0.3
+#: After so many full batches in a row the drain is behind, and merging waits until it is not.
+BEHIND_BATCHES = 3
 #: Pause after the store or the disk refused, growing to the longest.
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
@@ -147,7 +149,7 @@ class Pipeline:
     def _drain(self) -> None:
         """Drain until nothing waits; the batches after the one being stored are transformed meanwhile."""
         ahead: deque[tuple[float, list[SpoolEntry], Future[Transformed]]] = deque()
-        last = 0
+        last = full_in_a_row = 0
         try:
             while not self._stopping.is_set():
                 while len(ahead) < BATCHES_AHEAD and (entries := self._claim(last, patient=not ahead)):
@@ -159,9 +161,12 @@ class Pipeline:
                 if time.monotonic() - stamped_s > STAMP_S:
                     self._workshop.discard(pending)
                     pending = self._submit(entries)
+                full_in_a_row = full_in_a_row + 1 if _is_full(entries) else 0
+                self._store.put_off_merges(full_in_a_row >= BEHIND_BATCHES)
                 self._store_batch(entries, self._mended(entries, pending))
                 self._health.report("drain", True)
         finally:
+            self._store.put_off_merges(False)
             # The store refused, or the server stops: what was prepared will be prepared again.
             for _, _, pending in ahead:
                 self._workshop.discard(pending)
@@ -173,8 +178,7 @@ class Pipeline:
     def _claim(self, after: int, patient: bool) -> list[SpoolEntry]:
         """Return the next batch; when ``patient``, wait a moment for one that is not full to fill up."""
         entries = self._spool.claim(BATCH_ENTRIES, BATCH_BYTES, after)
-        full = len(entries) == BATCH_ENTRIES or sum(len(entry.body) for entry in entries) > BATCH_BYTES // 2
-        if full:
+        if _is_full(entries):
             return entries
         if not patient:
             return []
@@ -297,6 +301,10 @@ class Pipeline:
             self._store.insert("span_index", index_rows, bare.COLUMNS["span_index"])
         if whole:
             self._store.insert("traces", b"\n".join(trace.trace_row for trace in whole))
+
+
+def _is_full(entries: Sequence[SpoolEntry]) -> bool:
+    return len(entries) == BATCH_ENTRIES or sum(len(entry.body) for entry in entries) > BATCH_BYTES // 2
 
 
 def _all_new(key: TraceKey, trace: PreparedTrace, before: Mapping[SpanKey, int]) -> bool:

@@ -69,6 +69,9 @@ class ColumnarStore(Protocol):
         atomic: readers must not look at the rows before something else says that they are complete.
         """
 
+    def put_off_merges(self, wanted: bool) -> None:
+        """Leave merging for later, or take it up again: what waits to be stored goes first. A wish; never raises."""
+
     def stored_versions(self, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
         """Return the newest arrival (receive stamp in ns) of every span stored for these traces."""
 

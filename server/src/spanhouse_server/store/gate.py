@@ -94,6 +94,11 @@ class StoreGate:
         """Insert the rows of a read into a derived table."""
         self._opened().derive(table, columns, sql, parameters)
 
+    def put_off_merges(self, wanted: bool) -> None:
+        """Leave merging for later, or take it up again."""
+        if self._store is not None:
+            self._store.put_off_merges(wanted)
+
     def stored_versions(self, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
         """Return the versions stored for these traces."""
         return self._opened().stored_versions(traces)

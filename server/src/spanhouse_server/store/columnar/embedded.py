@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -56,7 +57,8 @@ def engine_options(memory_mb: int) -> dict[str, Any]:
         "query_condition_cache_size": 16 * MIB,
         "compiled_expression_cache_size": 16 * MIB,
         "mmap_cache_size": 64,
-        "background_pool_size": 2,
+        # Merging must leave a core to what people wait for; one thread merges more than a small machine takes in.
+        "background_pool_size": min(2, max(1, (os.cpu_count() or 1) // 2)),
         "merges_mutations_memory_usage_soft_limit": memory // 3,
     }
 

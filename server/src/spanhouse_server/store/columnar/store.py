@@ -16,6 +16,7 @@ from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.store.columnar import lookups, migrate, timed
 from spanhouse_server.store.columnar.connect import Target, parse_dsn
 from spanhouse_server.store.columnar.faults import inserting, translated
+from spanhouse_server.store.columnar.merges import Merges
 from spanhouse_server.store.columnar.pool import ClientPool
 from spanhouse_server.store.contract import DERIVED_TABLES, TABLES, ColumnarStore, IndexKeys, SpanKey, TraceKey
 
@@ -89,6 +90,8 @@ class ClickHouseStore:
             query_timeout_s,
             discard_failed=target.is_embedded,
         )
+        # A server has cores for both, and others who write to it.
+        self._merges = Merges(self._inserts) if target.is_embedded else None
 
     @property
     def exclusive(self) -> bool:
@@ -134,6 +137,11 @@ class ClickHouseStore:
         statement = f"INSERT INTO {table} ({', '.join(columns)}) {sql}"
         with translated(), self._inserts.client() as client:
             timed.write(client, statement, parameters or {}, _DERIVE_SETTINGS)
+
+    def put_off_merges(self, wanted: bool) -> None:
+        """Leave merging for later or take it up again, where the engine is embedded; never raises."""
+        if self._merges is not None:
+            self._merges.put_off(wanted)
 
     def stored_versions(self, traces: Iterable[TraceKey]) -> dict[SpanKey, int]:
         """Return the version of every span stored for these traces."""
