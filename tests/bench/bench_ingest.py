@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
 from bodies import bytes_per_span, templates  # noqa: E402
-from load import Load, Report  # noqa: E402
+from load import Load, Report, wait_idle  # noqa: E402
 
 from tests.server import Server  # noqa: E402
 
@@ -34,9 +34,6 @@ SOURCES = ROOT / "server" / "src"
 DRAIN_TIMEOUT_S = 600
 #: How long one acknowledged trace may take to be seen before that is a malfunction.
 SEEN_TIMEOUT_S = 30
-#: What an idle server takes of one core, at most, and how long it may take to come to rest after a start.
-IDLE_CPU_PERCENT = 10
-IDLE_TIMEOUT_S = 600
 
 
 class Malfunction(Exception):
@@ -72,12 +69,6 @@ class Weight:
     def rss_mb(self) -> float:
         """Return the resident memory of the server process alone in MB, shared pages in full."""
         return self._server.memory_info().rss / 1e6
-
-    def wait_idle(self) -> None:
-        """Return when the server does nothing of its own any more (merging, say), or after ``IDLE_TIMEOUT_S``."""
-        deadline_s = time.perf_counter() + IDLE_TIMEOUT_S
-        while self._server.cpu_percent(interval=3) > IDLE_CPU_PERCENT and time.perf_counter() < deadline_s:
-            pass
 
     def __enter__(self) -> Weight:
         self._thread.start()
@@ -239,7 +230,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
         with Weight(server.process.pid) as weight:
             time.sleep(3)
             figure(f"memory just after a start, {stored:,} spans", weight.now_mb(), "MB")
-            weight.wait_idle()
+            wait_idle(server.process.pid)
             figure(f"idle memory, {stored:,} spans", weight.now_mb(), "MB", "(at most 450)")
         wait_stored(server, stored)
         stop(server)

@@ -16,12 +16,13 @@ import time
 from collections.abc import Iterator
 from itertools import cycle, pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 from bodies import templates  # noqa: E402
-from load import Load  # noqa: E402
+from load import Load, wait_idle  # noqa: E402
 
 from tests import otlp  # noqa: E402
 from tests.server import Server  # noqa: E402
@@ -88,14 +89,19 @@ def reads(server: Server, repeat: int, note: str, large: list[str]) -> None:
     measure(f"open a trace of 10 spans{note}", 80, repeat, trace_paths, server)
     large_paths = cycle([f"/api/v1/traces/{trace_id}" for trace_id in large])
     measure(f"open a trace of 50 spans{note}", 80, repeat, large_paths, server)
+    searches(server, sample, repeat, note)
+    figures = cycle(["/api/v1/metrics?metric=cost_usd&group_by=model&from=-24h"])
+    measure(f"cost by model, 24 h{note}", 600, repeat, figures, server)
+
+
+def searches(server: Server, sample: list[dict[str, Any]], repeat: int, note: str) -> None:
+    """Measure full-text search for words that occur in a sample of traces."""
     words = [word for item in sample for word in item["input_preview"].split() if word.isalpha()]
     texts = cycle(["/api/v1/traces?limit=50&q=" + quote(f'text~"{word}"') for word in words[:20]])
     measure(f"full-text search{note}", 600, repeat, texts, server)
     two = [f'text~"{first}" text~"{second}"' for first, second in pairwise(words)]
     pairs = cycle(["/api/v1/traces?limit=50&q=" + quote(query) for query in two])
     measure(f"full-text search, two words{note}", 600, repeat, pairs, server)
-    figures = cycle(["/api/v1/metrics?metric=cost_usd&group_by=model&from=-24h"])
-    measure(f"cost by model, 24 h{note}", 600, repeat, figures, server)
 
 
 def main() -> int:
@@ -115,7 +121,8 @@ def main() -> int:
             large = traces_of_fifty(server)
             stored = server.wait_stored(600)["stored_spans"]
             print(f"{stored} spans stored in {time.monotonic() - begun:.0f} s", flush=True)
-            time.sleep(5)  # let the merges of the burst come to rest
+            searches(server, server.call("/api/v1/traces?limit=50")["items"], options.repeat, ", just after the burst")
+            wait_idle(server.process.pid)  # the merges of the burst
             reads(server, options.repeat, "", large)
             stream = Load(server.url, bodies, seconds=options.repeat * 6, rate_spans_s=options.rate)
             thread = threading.Thread(target=stream.run, daemon=True)

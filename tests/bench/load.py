@@ -20,11 +20,22 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 from bodies import Template, bytes_per_span, templates
 
 #: Longer waits than this would only make the bench slower.
 MAX_WAIT_S = 1.0
+#: What an idle server takes of one core, at most, and how long it may take to come to rest.
+IDLE_CPU_PERCENT = 10
+IDLE_TIMEOUT_S = 600
 Acknowledged = Callable[[list[str], float], None]
+
+
+def wait_idle(pid: int) -> None:
+    """Return when a server does nothing of its own any more (merging, say), or after ``IDLE_TIMEOUT_S``."""
+    server, deadline_s = psutil.Process(pid), time.perf_counter() + IDLE_TIMEOUT_S
+    while server.cpu_percent(interval=3) > IDLE_CPU_PERCENT and time.perf_counter() < deadline_s:
+        pass
 
 
 @dataclass(slots=True)

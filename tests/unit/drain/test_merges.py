@@ -80,6 +80,19 @@ def test_parts_do_not_gather_without_end(store: ColumnarStore, monkeypatch: pyte
     assert not merges_now(store)
 
 
+def test_parts_that_no_merge_will_index_soon_are_indexed_at_once(store: ColumnarStore) -> None:
+    add_part(store, "a")
+    store.put_off_merges(True)
+    add_part(store, "b")
+    store.put_off_merges(False)
+    add_part(store, "c")
+    sql = (
+        "SELECT secondary_indices_compressed_bytes > 0 AS indexed FROM system.parts"
+        " WHERE active AND table = 'spans' AND database = currentDatabase() ORDER BY name"
+    )
+    assert [row["indexed"] for row in store.select(sql)] == [0, 1, 0]
+
+
 def test_the_end_of_the_engine_is_no_fault(store: ColumnarStore) -> None:
     store.put_off_merges(True)
     store.close()

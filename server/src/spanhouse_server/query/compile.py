@@ -17,6 +17,9 @@ from spanhouse_server.query.operands import Exact, Number, Operand, Pattern
 from spanhouse_server.query.times import Window
 
 Level = Literal["traces", "spans"]
+#: Rows of payloads that a search holds at a time, for each part of the table: blocks of the usual 65,409 are 16 MiB, and a
+#: store that just took in a backlog has hundreds of parts. Half the memory of 1,024, and as fast.
+_BLOCK_ROWS = 512
 _COMPARISONS = {":": "=", ">": ">", ">=": ">=", "<": "<", "<=": "<="}
 
 
@@ -192,7 +195,7 @@ class _Compiler:
     def _in_spans(self, condition: str) -> str:
         return (
             "trace_id IN (SELECT trace_id FROM span_index FINAL"
-            f" WHERE project_id = {{project:String}}{self._since} AND {condition})"
+            f" WHERE project_id = {{project:String}}{self._since} AND {condition} SETTINGS max_block_size = {_BLOCK_ROWS})"
         )
 
     def _in_traces(self, condition: str) -> str:
@@ -204,7 +207,7 @@ class _Compiler:
         own = "trace_id" if self._level == "traces" else "cityHash64(trace_id, span_id)"
         return (
             f"{own} IN (SELECT {own} FROM spans FINAL"
-            f" WHERE project_id = {{project:String}}{self._since} AND {condition})"
+            f" WHERE project_id = {{project:String}}{self._since} AND {condition} SETTINGS max_block_size = {_BLOCK_ROWS})"
         )
 
 

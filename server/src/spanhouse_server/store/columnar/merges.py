@@ -15,7 +15,7 @@ from spanhouse_server.store.columnar.pool import ClientPool
 
 TABLE = "spans"
 #: Merging goes on when so many parts have gathered, whatever waits …
-MOST_PARTS = 300
+MOST_PARTS = 200
 #: … and is put off again only when it has left no more than these.
 FEW_PARTS = 100
 
@@ -30,9 +30,12 @@ class Merges:
     def __init__(self, clients: ClientPool) -> None:
         self._clients = clients
         self._stopped = False
+        #: Much waits to be stored: what is inserted now will not be merged soon.
+        self.behind = False
 
     def put_off(self, wanted: bool) -> None:
         """Leave merging for later, as far as the number of parts allows, or take it up again; never raises."""
+        self.behind = wanted
         if not wanted and not self._stopped:
             return
         try:

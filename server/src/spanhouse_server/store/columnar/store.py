@@ -13,10 +13,9 @@ from clickhouse_connect.driver.client import Client
 
 from spanhouse_server.errors import StoreError
 from spanhouse_server.model.facts import SpanFacts
-from spanhouse_server.store.columnar import lookups, migrate, timed
+from spanhouse_server.store.columnar import lookups, merges, migrate, timed
 from spanhouse_server.store.columnar.connect import Target, parse_dsn
 from spanhouse_server.store.columnar.faults import inserting, translated
-from spanhouse_server.store.columnar.merges import Merges
 from spanhouse_server.store.columnar.pool import ClientPool
 from spanhouse_server.store.contract import DERIVED_TABLES, TABLES, ColumnarStore, IndexKeys, SpanKey, TraceKey
 
@@ -91,7 +90,7 @@ class ClickHouseStore:
             discard_failed=target.is_embedded,
         )
         # A server has cores for both, and others who write to it.
-        self._merges = Merges(self._inserts) if target.is_embedded else None
+        self._merges = merges.Merges(self._inserts) if target.is_embedded else None
 
     @property
     def exclusive(self) -> bool:
@@ -115,10 +114,17 @@ class ClickHouseStore:
         with inserting(table), self._inserts.client() as client:
             if not isinstance(rows, bytes):
                 if self._target.is_embedded and not _PATTERN.intersection(fspath(rows)):
-                    _insert_file(client, table, fspath(rows), columns)
+                    _insert_file(client, table, fspath(rows), columns, self._settings_of(table))
                     return
                 rows = Path(rows).read_bytes()
-            _raw_insert(client, table, rows, columns, compress=not self._target.is_embedded)
+            compress = not self._target.is_embedded
+            _raw_insert(client, table, rows, columns, self._settings_of(table), compress=compress)
+
+    def _settings_of(self, table: str) -> dict[str, Any]:
+        """Return what is special about an insert into a table now."""
+        # No merge will index these rows soon, and searching the text of many parts takes seconds.
+        behind = self._merges is not None and self._merges.behind and table == merges.TABLE
+        return {"exclude_materialize_skip_indexes_on_insert": ""} if behind else {}
 
     def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the rows of a read as dicts by column name.
@@ -180,18 +186,22 @@ def _select_settings(target: Target, memory_mb: int, query_timeout_s: float) -> 
     return settings
 
 
-def _insert_file(client: Client, table: str, path: str, columns: Sequence[str]) -> None:
+def _insert_file(client: Client, table: str, path: str, columns: Sequence[str], settings: dict[str, Any]) -> None:
     names = f" ({', '.join(columns)})" if columns else ""
-    client.command(f"INSERT INTO {table}{names} FROM INFILE {format_str(path)} FORMAT {_form(columns)}")
+    client.command(
+        f"INSERT INTO {table}{names} FROM INFILE {format_str(path)} FORMAT {_form(columns)}", settings=settings
+    )
 
 
-def _raw_insert(client: Client, table: str, rows: bytes, columns: Sequence[str], *, compress: bool) -> None:
+def _raw_insert(
+    client: Client, table: str, rows: bytes, columns: Sequence[str], settings: dict[str, Any], *, compress: bool
+) -> None:
     names, form = columns or None, _form(columns)
     if compress and len(rows) >= COMPRESS_FROM_BYTES:
         body = zstandard.ZstdCompressor(level=1).compress(rows)
-        client.raw_insert(table, names, body, fmt=form, compression="zstd")
+        client.raw_insert(table, names, body, settings, fmt=form, compression="zstd")
         return
-    client.raw_insert(table, names, rows, fmt=form)
+    client.raw_insert(table, names, rows, settings, fmt=form)
 
 
 def _form(columns: Sequence[str]) -> str:
