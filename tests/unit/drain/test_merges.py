@@ -93,10 +93,11 @@ def test_parts_that_no_merge_will_index_soon_are_indexed_at_once(store: Columnar
     assert [row["indexed"] for row in store.select(sql)] == [0, 1, 0]
 
 
-def test_the_end_of_the_engine_is_no_fault(store: ColumnarStore) -> None:
+def test_the_end_of_the_engine_is_no_fault(store: ColumnarStore, caplog: pytest.LogCaptureFixture) -> None:
     store.put_off_merges(True)
     store.close()
     store.put_off_merges(False)
+    assert "merging could not be taken up again" in caplog.text
 
 
 class Noting:
