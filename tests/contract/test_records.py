@@ -131,6 +131,16 @@ def test_the_first_setting_holds_for_all_who_make_one_at_once(records: RecordsSt
     assert records.first_setting("once", "later") in found
 
 
+def test_the_slower_of_two_that_make_a_setting_gets_the_value_of_the_quicker(
+    records: RecordsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records.put_setting("raced", "quicker")
+    real, unseen = records.setting, iter([None])
+    # It looked before the other wrote.
+    monkeypatch.setattr(records, "setting", lambda key: next(unseen, real(key)))
+    assert records.first_setting("raced", "slower") == "quicker"
+
+
 def test_many_threads(records: RecordsStore) -> None:
     faults: list[BaseException] = []
 
