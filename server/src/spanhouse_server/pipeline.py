@@ -56,8 +56,12 @@ STAMP_S = 60.0
 DEATHS_FORGIVEN = 2
 #: A batch that is not full waits this long for more: few large inserts cost far less than many small.
 LINGER_S = 0.3
-#: After so many full batches in a row the drain is behind, and merging waits until it is not.
+#: After so many full batches in a row the drain is behind, and merging waits until it is not …
 BEHIND_BATCHES = 3
+#: … batches are larger, which leave fewer parts to be searched and merged (nobody waits for one of them) …
+BEHIND_BYTES = 32 * 1024 * 1024
+#: … and two processes transform them.
+BEHIND_AHEAD = 3
 #: Pause after the store or the disk refused, growing to the longest.
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
@@ -133,6 +137,7 @@ class Pipeline:
             try:
                 if self._spool.wait(timeout_s=0.5):
                     self._drain()
+                self._workshop.hurry(False)
                 self._settle_owed()
                 self._health.report("drain", True)
                 failures = 0
@@ -152,7 +157,10 @@ class Pipeline:
         last = full_in_a_row = 0
         try:
             while not self._stopping.is_set():
-                while len(ahead) < BATCHES_AHEAD and (entries := self._claim(last, patient=not ahead)):
+                behind = full_in_a_row >= BEHIND_BATCHES
+                self._workshop.hurry(behind)
+                most_ahead, most_bytes = (BEHIND_AHEAD, BEHIND_BYTES) if behind else (BATCHES_AHEAD, BATCH_BYTES)
+                while len(ahead) < most_ahead and (entries := self._claim(last, most_bytes, patient=not ahead)):
                     last = entries[-1].sequence
                     ahead.append((time.monotonic(), entries, self._submit(entries)))
                 if not ahead:
@@ -175,15 +183,15 @@ class Pipeline:
         book = self._prices().only(entry.project_id for entry in entries)
         return self._workshop.submit(entries, self._retention_days(), self._stamps.next_ns(), book)
 
-    def _claim(self, after: int, patient: bool) -> list[SpoolEntry]:
+    def _claim(self, after: int, most_bytes: int, patient: bool) -> list[SpoolEntry]:
         """Return the next batch; when ``patient``, wait a moment for one that is not full to fill up."""
-        entries = self._spool.claim(BATCH_ENTRIES, BATCH_BYTES, after)
+        entries = self._spool.claim(BATCH_ENTRIES, most_bytes, after)
         if _is_full(entries):
             return entries
         if not patient:
             return []
         self._stopping.wait(LINGER_S)
-        return self._spool.claim(BATCH_ENTRIES, BATCH_BYTES, after)
+        return self._spool.claim(BATCH_ENTRIES, most_bytes, after)
 
     def _mended(self, entries: Sequence[SpoolEntry], pending: Future[Transformed]) -> Transformed:
         """Return the batch's rows; when it cannot be read, set its unreadable entries aside."""

@@ -16,7 +16,7 @@ from spanhouse_server.drain.workshop import Workshop
 from spanhouse_server.errors import StoreUnavailable
 from spanhouse_server.ops.health import Health
 from spanhouse_server.ops.metrics import Metrics
-from spanhouse_server.pipeline import BEHIND_BATCHES, Pipeline
+from spanhouse_server.pipeline import BATCHES_AHEAD, BEHIND_BATCHES, Pipeline
 from spanhouse_server.spool import SqliteSpool
 from spanhouse_server.store.columnar import merges
 from spanhouse_server.store.contract import ColumnarStore
@@ -106,6 +106,7 @@ class Noting:
     def __init__(self, store: ColumnarStore) -> None:
         self._store = store
         self.wishes: list[bool] = []
+        self.inserted_spans: list[int] = []
         self.fails = False
 
     def __getattr__(self, name: str) -> Any:
@@ -115,10 +116,12 @@ class Noting:
         self.wishes.append(wanted)
         self._store.put_off_merges(wanted)
 
-    def insert(self, *given: Any) -> None:
+    def insert(self, table: str, rows: bytes, *more: Any) -> None:
         if self.fails and self.wishes[-1]:
             raise StoreUnavailable("the disk is full")
-        self._store.insert(*given)
+        if table == "spans":
+            self.inserted_spans.append(len(rows.splitlines()))
+        self._store.insert(table, rows, *more)
 
 
 def test_only_a_drain_that_is_behind_puts_merging_off(
@@ -143,5 +146,23 @@ def test_only_a_drain_that_is_behind_puts_merging_off(
         # Three were left: no more than it takes to be behind.
         assert noting.wishes == [False] * (BEHIND_BATCHES - 1) + [True, False]
         assert store.select("SELECT count() AS n FROM spans FINAL")[0]["n"] == BEHIND_BATCHES + 2
+    finally:
+        spool.close()
+
+
+def test_batches_of_a_backlog_are_larger(store: ColumnarStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = [otlp.request(otlp.span(hex_id(f"{number}"), hex_id("s", 16), "", "s", T0, NS)) for number in range(12)]
+    monkeypatch.setattr(pipeline, "BATCH_BYTES", len(bodies[0]) + 1)
+    monkeypatch.setattr(pipeline, "BEHIND_BYTES", 3 * len(bodies[0]) + 1)
+    noting = Noting(store)
+    spool = SqliteSpool(tmp_path / "spool.db", max_bytes=10**8, max_age_s=3600, min_free_bytes=0, fsync="off")
+    try:
+        for body in bodies:
+            asyncio.run(spool.append("p", "traces", body, records=1))
+        Pipeline(spool, noting, Workshop(0), dict, Metrics(), Health())._drain()  # type: ignore[arg-type]
+        small = BEHIND_BATCHES + BATCHES_AHEAD - 1  # what was claimed before the drain was behind
+        assert noting.inserted_spans[:small] == [1] * small
+        assert max(noting.inserted_spans) == 3
+        assert sum(noting.inserted_spans) == len(bodies)
     finally:
         spool.close()

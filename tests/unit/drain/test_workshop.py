@@ -1,7 +1,13 @@
-"""Rows that nobody takes leave no file behind: a store that is away for hours must not fill the disk."""
+"""Where batches are transformed: by how many, and that nothing stays of what nobody takes.
 
+Files that stayed would fill the disk while a store is away for hours.
+"""
+
+import multiprocessing
 import time
 from concurrent.futures import wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -57,5 +63,57 @@ def test_a_batch_that_cannot_be_read_leaves_no_file(tmp_path: Path) -> None:
         with pytest.raises(UndecodableBody):
             workshop.result(pending)
         assert list(folder.iterdir()) == []
+    finally:
+        workshop.close()
+
+
+def processes() -> set[BaseProcess]:
+    return set(multiprocessing.active_children())
+
+
+def test_a_second_process_helps_while_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = processes()
+    workshop = Workshop(1, tmp_path / "handover")
+    try:
+        workshop.hurry(True)
+        workshop.hurry(True)
+        hurried = [workshop.submit([entry(number)], {}, 1) for number in range(4)]
+        made = [workshop.result(pending) for pending in hurried]
+        assert [len(one.traces) for one in made] == [SPANS] * 4
+        both = processes() - before
+        assert len(both) == 2
+
+        workshop.hurry(False)  # too soon
+        last = workshop.submit([entry(4)], {}, 1), workshop.submit([entry(5)], {}, 1)
+        monkeypatch.setattr("spanhouse_server.drain.workshop.HELPER_STAYS_S", 0.0)
+        workshop.hurry(False)
+        made = [workshop.result(pending) for pending in last]
+        assert [len(one.traces) for one in made] == [SPANS] * 2
+        wait([workshop.submit([entry(6)], {}, 1), workshop.submit([entry(7)], {}, 1)])
+        deadline = time.monotonic() + 30
+        while len(processes() & both) > 1 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(processes() - before) == 1
+    finally:
+        workshop.close()
+
+
+def test_one_that_dies_in_a_hurry_is_replaced(tmp_path: Path) -> None:
+    before = processes()
+    workshop = Workshop(1, tmp_path / "handover")
+    try:
+        workshop.hurry(True)
+        first = [workshop.submit([entry(number)], {}, 1) for number in range(2)]
+        wait(first)
+        for process in processes() - before:
+            process.kill()
+        deadline = time.monotonic() + 30
+        made = []
+        while len(made) < 2 and time.monotonic() < deadline:
+            try:
+                made.append(workshop.result(workshop.submit([entry(3)], {}, 1)))
+            except BrokenProcessPool:
+                made.clear()
+        assert [len(one.traces) for one in made] == [SPANS] * 2
     finally:
         workshop.close()

@@ -1,7 +1,8 @@
 """Where ``transform`` runs: processes beside the server, or the caller's own thread.
 
 The processes start with the first batch, so an idle server is one process, and are made anew when
-one dies (out of memory, say); the batch it held fails and is tried again request by request.
+one dies (out of memory, say); the batch it held fails and is tried again request by request. A backlog
+is worked off with a second one beside the first, which leaves some time after.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -28,6 +30,11 @@ from spanhouse_server.spool.contract import SpoolEntry
 
 #: Allocations between looks for garbage cycles, in the transform processes.
 GC_THRESHOLD = 200_000
+
+#: A second process costs half a second of computing to start, and its memory while it stays.
+HELPER_STAYS_S = 30.0
+#: It takes what is left of the cores: proxied calls and requests go first.
+HELPER_NICE = 10
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
@@ -46,6 +53,24 @@ class Workshop:
         if folder is not None:
             handover.clear(folder)
         self._pool: ProcessPoolExecutor | None = None
+        self._helper: ProcessPoolExecutor | None = None
+        self._hurried_s = 0.0
+        self._turns = 0
+
+    def hurry(self, wanted: bool) -> None:
+        """Have a second process help where there is one and cores for two.
+
+        It is let go, after what it has in hand, by the first call that does not want it ``HELPER_STAYS_S`` after
+        the last that did.
+        """
+        now_s = time.monotonic()
+        if wanted:
+            self._hurried_s = now_s
+            if self._helper is None and self._processes == 1 and (os.cpu_count() or 1) > 1:
+                self._helper = _new_pool(1, HELPER_NICE)
+        elif self._helper is not None and now_s - self._hurried_s >= HELPER_STAYS_S:
+            self._helper.shutdown(wait=False)
+            self._helper = None
 
     def submit(
         self,
@@ -61,11 +86,11 @@ class Workshop:
         bare = entries if bodies is None else [replace(entry, body=b"") for entry in entries]
         job = (self._folder, list(bare), bodies, dict(retention_days), settle_version, book)
         try:
-            pending = self._open_pool().submit(_make, *job)
+            pending = self._next_pool().submit(_make, *job)
         except BrokenProcessPool:
             log.warning("a transform process died; starting a new one")
             self.close()
-            pending = self._open_pool().submit(_make, *job)
+            pending = self._next_pool().submit(_make, *job)
         # A process that died may have left them.
         pending.add_done_callback(lambda _: handover.drop(bodies))
         return pending
@@ -96,17 +121,26 @@ class Workshop:
 
     def close(self) -> None:
         """End the processes."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        for pool in (self._pool, self._helper):
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = self._helper = None
 
-    def _open_pool(self) -> ProcessPoolExecutor:
+    def _next_pool(self) -> ProcessPoolExecutor:
+        """Return whose turn it is: the results are wanted in order, so both get batches by turns."""
+        if self._helper is not None:
+            self._turns += 1
+            if self._turns % 2:
+                return self._helper
         if self._pool is None:
-            # spawn, not fork: the server has threads and an open database engine that a fork would copy.
-            self._pool = ProcessPoolExecutor(
-                self._processes, multiprocessing.get_context("spawn"), initializer=_begin_process
-            )
+            self._pool = _new_pool(self._processes)
         return self._pool
+
+
+def _new_pool(processes: int, niceness: int = 0) -> ProcessPoolExecutor:
+    # spawn, not fork: the server has threads and an open database engine that a fork would copy.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, context, initializer=_begin_process, initargs=(niceness,))
 
 
 def _make(
@@ -139,7 +173,8 @@ def _drop(done: Future[Transformed]) -> None:
                 block.remove()
 
 
-def _begin_process() -> None:
+def _begin_process(niceness: int) -> None:
+    os.nice(niceness)
     # Ctrl-C reaches the whole process group; the server decides when its helpers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()

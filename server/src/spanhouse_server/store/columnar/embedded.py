@@ -14,6 +14,8 @@ from typing import Any
 from spanhouse_server.errors import ConfigError
 
 MIB = 1024 * 1024
+#: Server settings that are no options: the codecs of parts by their size.
+CONFIG_FILE = Path(__file__).with_name("embedded.xml")
 
 _import_lock = threading.Lock()
 
@@ -47,6 +49,7 @@ def engine_options(memory_mb: int) -> dict[str, Any]:
     """
     memory = memory_mb * MIB
     return {
+        "config-file": str(CONFIG_FILE),
         "max_server_memory_usage": memory,
         "mark_cache_size": min(memory // 16, 128 * MIB),
         "index_mark_cache_size": min(memory // 32, 64 * MIB),

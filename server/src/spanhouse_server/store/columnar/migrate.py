@@ -1,7 +1,8 @@
 """Applies the numbered files of ``migrations/columnar``, forward only.
 
 ClickHouse has no transactional DDL, so every statement in those files can be repeated (``IF NOT
-EXISTS``): a file that was cut off half-way is simply run again.
+EXISTS``): a file that was cut off half-way is simply run again. A file whose name ends in
+``_embedded`` is for the embedded engine alone; a server only notes it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ class Migration:
         """Return the checksum that tells whether the file was changed after it was applied."""
         return sha256(self.sql.encode()).hexdigest()
 
+    @property
+    def embedded_only(self) -> bool:
+        """Tell whether it is for the embedded engine alone."""
+        return self.name.endswith("_embedded")
+
 
 def load(folder: Path | None = None) -> list[Migration]:
     """Return the migrations in order."""
@@ -63,7 +69,9 @@ def run(target: Target, cluster: str = "", migrations: list[Migration] | None = 
             applied = _applied(client)
         missing = _missing(migrations, applied)
         for migration in missing:
-            _apply(client, migration, cluster)
+            if target.is_embedded or not migration.embedded_only:
+                _apply(client, migration, cluster)
+            _note(client, migration)
         return [migration.name for migration in missing]
     finally:
         client.close()
@@ -95,6 +103,9 @@ def _apply(client: Client, migration: Migration, cluster: str) -> None:
                 if isinstance(fault, Unavailable):
                     raise fault from error
                 raise MigrationError(f"the migration {migration.name} failed", fault.hint or fault.message) from error
+
+
+def _note(client: Client, migration: Migration) -> None:
     with translated():
         client.command(
             "INSERT INTO schema_migrations SELECT {name:String}, {sha256:String}, now()",
