@@ -132,7 +132,8 @@ def test_a_range_begins_with_what_came_before_it(store: ColumnarStore) -> None:
 def test_delta_sums_and_sums_that_fall(store: ColumnarStore) -> None:
     assert values(ask(store, "sent", "increase")) == [10.0, 2.0]
     assert values(ask(store, "sent", "rate")) == [10 / 60, 2 / 60]
-    assert values(ask(store, "queue", "increase", interval_s=3600)) == [9.0]
+    # Its first point is as old as its start time: that says that the start is unknown, and where counting begins.
+    assert values(ask(store, "queue", "increase", interval_s=3600)) == [4.0]
     assert values(ask(store, "queue")) == [2.0, 9.0]
     assert values(ask(store, "queue", "max", interval_s=3600)) == [9.0]
     assert values(ask(store, "queue", "avg", interval_s=3600)) == [pytest.approx(16 / 3)]
@@ -156,13 +157,13 @@ def test_series_put_together_and_selected(store: ColumnarStore) -> None:
 
 
 def test_explicit_histograms(store: ColumnarStore) -> None:
-    assert values(ask(store, "latency", "count")) == [10.0, 10.0, 20.0]
-    assert values(ask(store, "latency", "sum")) == [5.0, 15.0, 60.0]
-    assert values(ask(store, "latency")) == [0.5, 1.5, 3.0]
-    assert values(ask(store, "latency", "rate")) == [10 / 60, 10 / 60, 20 / 60]
+    assert values(ask(store, "latency", "count")) == [0.0, 10.0, 20.0]
+    assert values(ask(store, "latency", "sum")) == [0.0, 15.0, 60.0]
+    assert values(ask(store, "latency")) == [None, 1.5, 3.0]
+    assert values(ask(store, "latency", "rate")) == [0.0, 10 / 60, 20 / 60]
     # Of what was added in each minute, not of all since the start.
-    assert values(ask(store, "latency", "p50")) == [0.5, 1.5, 3.0]
-    assert values(ask(store, "latency", "p75", interval_s=3600)) == [3.0]
+    assert values(ask(store, "latency", "p50")) == [None, 1.5, 3.0]
+    assert values(ask(store, "latency", "p75", interval_s=3600)) == [3.25]
     assert values(ask(store, "latency.delta", "p50")) == [2.0]
     assert values(ask(store, "latency.delta", "max")) == [3.0]
     assert values(ask(store, "latency.delta", "min")) == [0.5]
@@ -171,7 +172,7 @@ def test_explicit_histograms(store: ColumnarStore) -> None:
 def test_summaries_give_what_was_reported(store: ColumnarStore) -> None:
     assert values(ask(store, "quantiles", "p99")) == [8.0, 9.0]
     assert values(ask(store, "quantiles", "p90")) == [None, None]
-    assert values(ask(store, "quantiles", "count")) == [10.0, 10.0]
+    assert values(ask(store, "quantiles", "count")) == [0.0, 10.0]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 Tokens. One token per whitespace-separated word (``count_tokens``), counted over every text of the
 request (system, messages, tool results, names and arguments of earlier tool calls), plus
-``IMAGE_TOKENS`` for each image and ``TOOL_TOKENS`` for each tool offered. An answer's tokens are its
+``IMAGE_TOKENS`` for each image, ``AUDIO_TOKENS`` for each sound, ``FILE_TOKENS`` for each file and ``TOOL_TOKENS`` for each
+tool offered. An answer's tokens are its
 words; a tool call's are its name and the words of its JSON arguments; reasoning tokens come on top
 and are part of the output total.
 
@@ -23,6 +24,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 IMAGE_TOKENS = 85
+AUDIO_TOKENS = 60
+FILE_TOKENS = 40
+#: Output tokens of a spoken answer and of a drawn picture, beside those of its words.
+SPOKEN_TOKENS = 50
+DRAWN_TOKENS = 270
 TOOL_TOKENS = 10
 REASONING_TEXT = "Let me think about what was asked."
 
@@ -57,11 +63,14 @@ class Turn:
     text: str = ""
     tool_calls: list[ToolCall] = field(default_factory=list)
     images: int = 0
+    sounds: int = 0
+    files: int = 0
 
     @property
     def tokens(self) -> int:
         """Return what this turn costs as input."""
-        return count_tokens(self.text) + sum(call.tokens for call in self.tool_calls) + IMAGE_TOKENS * self.images
+        shown = IMAGE_TOKENS * self.images + AUDIO_TOKENS * self.sounds + FILE_TOKENS * self.files
+        return count_tokens(self.text) + sum(call.tokens for call in self.tool_calls) + shown
 
 
 @dataclass(slots=True)

@@ -85,7 +85,8 @@ def _turns(message: Json) -> list[Turn]:
     ]
     text = " ".join(block["text"] for block in blocks if block["type"] == "text").strip()
     images = sum(1 for block in blocks if block["type"] == "image")
-    own = [Turn(message["role"], text, calls, images)] if text or calls or images or not results else []
+    files = sum(1 for block in blocks if block["type"] == "document")
+    own = [Turn(message["role"], text, calls, images, files=files)] if text or calls or images or not results else []
     return results + own
 
 

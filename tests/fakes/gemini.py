@@ -6,11 +6,25 @@ stand beside it in ``thoughtsTokenCount``, as in the real API. Function calls ca
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.fakes.answers import REASONING_TEXT, Answer, Ask, Tool, ToolCall, Turn, count_tokens, pieces
+from tests.fakes import media
+from tests.fakes.answers import (
+    AUDIO_TOKENS,
+    DRAWN_TOKENS,
+    IMAGE_TOKENS,
+    REASONING_TEXT,
+    Answer,
+    Ask,
+    Tool,
+    ToolCall,
+    Turn,
+    count_tokens,
+    pieces,
+)
 from tests.fakes.knobs import Knobs
 from tests.fakes.openai_chat import EMBEDDING_SIZE, sse, unit_vector
 
@@ -85,9 +99,19 @@ def _turns(content: Json) -> list[Turn]:
                 ToolCall(call.get("id") or call["name"], call["name"], json.dumps(call.get("args") or {}))
                 for call in calls
             ],
-            images=sum(1 for part in parts if "inlineData" in part or "fileData" in part),
+            images=sum(1 for part in parts if ("inlineData" in part and not _is_sound(part)) or "fileData" in part),
+            sounds=sum(map(_is_sound, parts)),
         )
     ]
+
+
+def _is_sound(part: Json) -> bool:
+    data = part.get("inlineData") or {}
+    return str(data.get("mimeType") or data.get("mime_type")).startswith("audio/")  # Google's client sends the latter
+
+
+def _draws(body: Json) -> bool:
+    return "IMAGE" in ((body.get("generationConfig") or {}).get("responseModalities") or ())
 
 
 def _said(response: Any) -> str:
@@ -107,15 +131,21 @@ def _lower_types(schema: Any) -> Any:
     return [_lower_types(item) for item in schema] if isinstance(schema, list) else schema
 
 
-def usage(ask: Ask, reply: Answer, knobs: Knobs) -> Json:
+def usage(ask: Ask, reply: Answer, knobs: Knobs, body: Json | None = None) -> Json:
     """Return ``usageMetadata``: cached is part of prompt, thoughts are not part of candidates."""
     prompt = ask.tokens
+    seen = IMAGE_TOKENS * sum(turn.images for turn in ask.turns)
+    heard = AUDIO_TOKENS * sum(turn.sounds for turn in ask.turns)
+    drawn = DRAWN_TOKENS if body and _draws(body) else 0
+    told = {"TEXT": prompt - seen - heard, "IMAGE": seen, "AUDIO": heard}
     counts: Json = {
         "promptTokenCount": prompt,
-        "candidatesTokenCount": reply.tokens,
-        "totalTokenCount": prompt + reply.tokens + knobs.reasoning_tokens,
-        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
+        "candidatesTokenCount": reply.tokens + drawn,
+        "totalTokenCount": prompt + reply.tokens + drawn + knobs.reasoning_tokens,
+        "promptTokensDetails": [{"modality": kind, "tokenCount": count} for kind, count in told.items() if count],
     }
+    if drawn:
+        counts["candidatesTokensDetails"] = [{"modality": "IMAGE", "tokenCount": drawn}]
     cached = knobs.cached(prompt)
     if cached:
         counts["cachedContentTokenCount"] = cached
@@ -132,7 +162,9 @@ def finish_reason(reply: Answer) -> str:
 
 def response(response_id: str, reply: Answer, knobs: Knobs, used: Json, body: Json) -> Json:
     """Return the whole answer of a call that does not stream."""
-    return _frame(response_id, knobs, [*_thoughts(body, knobs), *_parts(reply)], finish_reason(reply), used)
+    return _frame(
+        response_id, knobs, [*_thoughts(body, knobs), *_parts(reply), *_drawn(body)], finish_reason(reply), used
+    )
 
 
 def stream(response_id: str, reply: Answer, knobs: Knobs, used: Json, body: Json) -> Iterator[bytes]:
@@ -168,6 +200,11 @@ def _thoughts(body: Json, knobs: Knobs) -> list[Json]:
 
 def _parts(reply: Answer) -> list[Json]:
     return ([{"text": reply.text}] if reply.text else []) + _calls(reply)
+
+
+def _drawn(body: Json) -> list[Json]:
+    picture = {"mimeType": "image/png", "data": base64.b64encode(media.file("drawn.png")).decode()}
+    return [{"inlineData": picture}] if _draws(body) else []
 
 
 def _calls(reply: Answer) -> list[Json]:

@@ -9,7 +9,19 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from tests.fakes.answers import Answer, Ask, Tool, ToolCall, Turn, chop, count_tokens, pieces
+from tests.fakes import media
+from tests.fakes.answers import (
+    AUDIO_TOKENS,
+    SPOKEN_TOKENS,
+    Answer,
+    Ask,
+    Tool,
+    ToolCall,
+    Turn,
+    chop,
+    count_tokens,
+    pieces,
+)
 from tests.fakes.knobs import Knobs
 
 CREATED = 1_760_000_000
@@ -52,21 +64,30 @@ def _turn(message: Json) -> Turn:
         text=" ".join(part.get("text") or part.get("refusal") or "" for part in parts).strip(),
         tool_calls=calls,
         images=sum(1 for part in parts if part.get("type") == "image_url"),
+        sounds=sum(1 for part in parts if part.get("type") == "input_audio"),
+        files=sum(1 for part in parts if part.get("type") == "file"),
     )
 
 
-def usage(ask: Ask, reply: Answer, knobs: Knobs, choices: int = 1) -> Json:
-    """Return the usage object: cached and audio are part of input, reasoning part of output."""
+def speaks(body: Json) -> bool:
+    """Tell whether the answer is to be spoken."""
+    return "audio" in (body.get("modalities") or ())
+
+
+def usage(ask: Ask, reply: Answer, knobs: Knobs, choices: int = 1, spoken: bool = False) -> Json:
+    """Return the usage object: cached and audio are part of input, reasoning and audio part of output."""
     prompt = ask.tokens + knobs.audio_tokens
-    completion = reply.tokens * choices + knobs.reasoning_tokens
+    heard = knobs.audio_tokens + AUDIO_TOKENS * sum(turn.sounds for turn in ask.turns)
+    said = SPOKEN_TOKENS * choices if spoken else 0
+    completion = reply.tokens * choices + knobs.reasoning_tokens + said
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": knobs.cached(prompt), "audio_tokens": knobs.audio_tokens},
+        "prompt_tokens_details": {"cached_tokens": knobs.cached(prompt), "audio_tokens": heard},
         "completion_tokens_details": {
             "reasoning_tokens": knobs.reasoning_tokens,
-            "audio_tokens": 0,
+            "audio_tokens": said,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },
@@ -80,9 +101,16 @@ def finish_reason(reply: Answer) -> str:
     return "length" if reply.cut else "stop"
 
 
-def completion(response_id: str, reply: Answer, knobs: Knobs, used: Json, choices: int = 1) -> Json:
-    """Return the whole answer of a call that does not stream."""
+def completion(
+    response_id: str, reply: Answer, knobs: Knobs, used: Json, choices: int = 1, spoken: bool = False
+) -> Json:
+    """Return the whole answer of a call that does not stream; what is ``spoken`` stands there as sound and transcript."""
     message: Json = {"role": "assistant", "content": reply.text or None, "refusal": None, "annotations": []}
+    if spoken:
+        sound = base64.b64encode(media.file("spoken.wav")).decode()
+        tail = response_id.removeprefix("chatcmpl-")
+        message["audio"] = {"id": f"audio_{tail}", "data": sound, "expires_at": CREATED, "transcript": reply.text}
+        message["content"] = None
     if reply.tool_calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
+from tests.fakes import media
 from tests.fakes.answers import Answer, Ask, Tool, ToolCall, Turn, chop, pieces
 from tests.fakes.knobs import Knobs
 from tests.fakes.openai_chat import CREATED
@@ -48,10 +50,17 @@ def _turn(item: Json) -> Turn | None:
     content = item["content"]
     parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else content
     return Turn(
+        files=sum(1 for part in parts if part.get("type") == "input_file"),
         role="system" if item["role"] == "developer" else item["role"],
         text=" ".join(part.get("text", "") for part in parts).strip(),
         images=sum(1 for part in parts if part.get("type") == "input_image"),
     )
+
+
+def draws(body: Json) -> bool:
+    """Tell whether a picture is to be drawn: the tool for it is offered and the text asks so."""
+    offered = any(tool.get("type") == "image_generation" for tool in body.get("tools") or [])
+    return offered and "draw" in json.dumps(body.get("input", ""))[:1000].lower()
 
 
 def usage(ask: Ask, reply: Answer, knobs: Knobs) -> Json:
@@ -66,10 +75,13 @@ def usage(ask: Ask, reply: Answer, knobs: Knobs) -> Json:
     }
 
 
-def output_items(response_id: str, reply: Answer, knobs: Knobs) -> list[Json]:
-    """Return the output items: reasoning (when there is any), then the message or the calls."""
+def output_items(response_id: str, reply: Answer, knobs: Knobs, drawn: bool = False) -> list[Json]:
+    """Return the output items: reasoning (when there is any), a picture, then the message or the calls."""
     tail = response_id.removeprefix("resp_")
     items: list[Json] = []
+    if drawn:
+        picture = {"type": "image_generation_call", "status": "completed", "output_format": "png"}
+        items.append({"id": f"ig_{tail}", "result": b64encode(media.file("drawn.png")).decode(), **picture})
     if knobs.reasoning_tokens:
         items.append({"id": f"rs_{tail}", "type": "reasoning", "summary": []})
     if reply.text:
@@ -103,7 +115,7 @@ def response(response_id: str, body: Json, reply: Answer, knobs: Knobs, used: Js
         "max_output_tokens": body.get("max_output_tokens"),
         "metadata": body.get("metadata") or {},
         "model": knobs.served_model,
-        "output": output_items(response_id, reply, knobs),
+        "output": output_items(response_id, reply, knobs, draws(body)),
         "parallel_tool_calls": body.get("parallel_tool_calls", True),
         "previous_response_id": body.get("previous_response_id"),
         "reasoning": {"effort": None, "summary": None},

@@ -155,11 +155,12 @@ class Provider:
         tail = _tail(body, knobs, number)
         reply = answer(ask, f"call_{tail}", knobs.answer)
         choices = int(body.get("n") or 1)
-        used = openai_chat.usage(ask, reply, knobs, choices)
+        spoken = openai_chat.speaks(body)
+        used = openai_chat.usage(ask, reply, knobs, choices, spoken)
         response_id = f"chatcmpl-{tail}"
         _note(record, reply, response_id, openai_chat.finish_reason(reply), used)
         if not body.get("stream"):
-            return _Reply(openai_chat.completion(response_id, reply, knobs, used, choices))
+            return _Reply(openai_chat.completion(response_id, reply, knobs, used, choices, spoken))
         include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         record.usage_sent = include_usage
         events = openai_chat.stream(response_id, reply, knobs, used, include_usage=include_usage, choices=choices)
@@ -217,7 +218,7 @@ class Provider:
         ask = gemini.read_ask(body)
         tail = _tail(body, knobs, number)
         reply = answer(ask, f"call_{tail}", knobs.answer)
-        used = gemini.usage(ask, reply, knobs)
+        used = gemini.usage(ask, reply, knobs, body)
         _note(record, reply, tail, gemini.finish_reason(reply), used)
         if not record.stream:
             return _Reply(gemini.response(tail, reply, knobs, used, body))

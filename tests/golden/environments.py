@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,16 @@ from tests.golden.frameworks import ENVIRONMENTS as FRAMEWORK_ENVIRONMENTS
 
 EXPORTER = "opentelemetry-exporter-otlp-proto-http==1.45.2"
 CLIENTS = ["openai==3.54.0", "anthropic==2.12.0", EXPORTER]
+#: LangChain with all that builds on its core, each named since the core is installed without its requirements.
+LANGCHAIN = [
+    "langchain==1.5.0",
+    "langchain-core==1.8.2",
+    "langchain-openai==1.7.4",
+    "langgraph==1.2.22",
+    "langgraph-checkpoint==4.3.2",
+    "langgraph-prebuilt==1.1.2",
+    "langgraph-sdk==0.4.14",
+]
 ENVIRONMENTS: dict[str, list[str]] = {
     # Written for the clients of its time: later ones no longer bring httpx, which it imports.
     "otel": [
@@ -28,9 +39,6 @@ ENVIRONMENTS: dict[str, list[str]] = {
         *CLIENTS,
         "openinference-instrumentation-openai==0.1.66",
         "openinference-instrumentation-anthropic==3.1.0",
-        "openinference-instrumentation-langchain==0.1.80",
-        "langchain==1.4.7",
-        "langchain-openai==1.7.3",
     ],
     "openllmetry": [
         *CLIENTS,
@@ -65,22 +73,34 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "opentelemetry-instrumentation-openai-v2==2.4b0",
         "opentelemetry-util-genai==0.4b0",
     ],
-    "litellm_proxy": ["litellm[proxy]==1.109.1", "opentelemetry-sdk==1.45.2", EXPORTER],
-    "langsmith": [
-        "langsmith==0.15.0",
-        "langchain==1.4.7",
-        "langchain-openai==1.7.3",
+    # What its images add: the releases of OpenTelemetry that LiteLLM names for running the gateway.
+    "litellm_proxy": [
+        "litellm[proxy]==1.109.1",
+        "opentelemetry-sdk==1.45.1",
+        "opentelemetry-exporter-otlp-proto-http==1.45.1",
+        "opentelemetry-instrumentation-fastapi==0.66b1",
+        "opentelemetry-instrumentation-genai-openai==1.3b0",
+    ],
+    "langsmith": ["langsmith==0.15.0", *CLIENTS],
+    # One environment for all that watch LangChain; a recording switches one of them on.
+    "langchain": [
+        *LANGCHAIN,
         *CLIENTS,
+        "langsmith==0.15.0",
+        "openinference-instrumentation-langchain==0.1.80",
+        "opentelemetry-instrumentation-langchain==0.62.4",
     ],
     **FRAMEWORK_ENVIRONMENTS,
 }
-#: A package of an environment that requires releases of others that some indexes have not (litellm, Haystack and
-#: Logfire want certifi of a day later): it is installed without, and what it requires with whatever release there is.
-UNMET: dict[str, tuple[str, tuple[str, ...]]] = {
-    "litellm": ("litellm", ("certifi",)),
-    "litellm_proxy": ("litellm[proxy]", ("certifi", "litellm-proxy-extras", "litellm-enterprise")),
-    "haystack": ("haystack-ai", ("certifi",)),
-    "logfire_sdk": ("logfire-sdk", ("certifi",)),
+#: Packages of an environment that require releases of others that some indexes have not (litellm, Haystack, Logfire
+#: and LangChain's core want certifi of a day later), and what requires these packages in its turn: they are installed
+#: without, and what they require with whatever release there is.
+UNMET: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "litellm": (("litellm",), ("certifi",)),
+    "litellm_proxy": (("litellm[proxy]",), ("certifi", "litellm-proxy-extras", "litellm-enterprise")),
+    "haystack": (("haystack-ai",), ("certifi",)),
+    "logfire_sdk": (("logfire-sdk",), ("certifi",)),
+    "langchain": (tuple(package.partition("==")[0] for package in LANGCHAIN), ("certifi",)),
 }
 #: Packages of an environment that are installed alone: of a serving engine only its tracing is used, not what computes.
 ALONE = {"engines": ["vllm==0.33.0", "sglang==0.5.23"]}
@@ -99,12 +119,23 @@ NODE_ENVIRONMENTS: dict[str, list[str]] = {
         "@opentelemetry/exporter-trace-otlp-proto@0.52.1",
         "@opentelemetry/sdk-trace-base@1.25.1",
     ],
+    "openinference_js": [
+        "openai@7.57.0",
+        "@arizeai/openinference-instrumentation-openai@4.2.7",
+        *NODE_TELEMETRY,
+    ],
+    "langfuse_js": [
+        "openai@7.57.0",
+        *(f"@langfuse/{name}@5.11.1" for name in ("openai", "otel", "tracing")),
+        *NODE_TELEMETRY,
+    ],
     "claude_code": ["@anthropic-ai/claude-code@2.1.197"],
     "vercel_latest": [
         *("ai@7.0.173", "@ai-sdk/openai@4.0.118", "@ai-sdk/anthropic@4.0.105", "@ai-sdk/otel@1.0.173"),
         *NODE_TELEMETRY,
     ],
 }
+_NAME = re.compile(r"[\w.-]+")
 _LIST_REQUIREMENTS = """
 import sys
 from importlib.metadata import requires
@@ -126,18 +157,19 @@ def environment_python(venvs: Path, name: str) -> Path:
     wanted = json.dumps(ENVIRONMENTS[name] + ALONE.get(name, []))
     if not marker.exists() or marker.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", venvs / name], check=True)
-        requirements = list(ENVIRONMENTS[name])
-        pinned = ""
+        requirements, pinned = list(ENVIRONMENTS[name]), []
         if name in UNMET:
-            package, unmet = UNMET[name]
-            [pinned] = [each for each in requirements if each.startswith(package)]
-            _pip(python, "--no-deps", pinned)
-            requirements.remove(pinned)
-            requirements += [each for each in _requirements(python, package) if not each.startswith(unmet)]
+            packages, unmet = UNMET[name]
+            pinned = [each for each in requirements if each.partition("==")[0] in packages]
+            _pip(python, "--no-deps", *pinned)
+            told = {_NAME.match(each)[0] for each in (*packages, *unmet)}
+            required = [each for package in packages for each in _requirements(python, package)]
+            requirements = [each for each in requirements if each not in pinned]
+            requirements += [each for each in required if _NAME.match(each)[0] not in told]
             requirements += unmet
         _pip(python, *requirements)
         if pinned:  # pip may have taken another release, for what builds on it
-            _pip(python, "--no-deps", pinned)
+            _pip(python, "--no-deps", *pinned)
         if name in ALONE:
             _pip(python, "--no-deps", *ALONE[name])
         marker.write_text(wanted)

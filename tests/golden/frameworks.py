@@ -15,6 +15,12 @@ ENVIRONMENTS: dict[str, list[str]] = {
     "adk": ["google-adk==2.13.0", f"{EXPORTER}==1.44.0"],
     "google": ["google-genai==2.34.0", "opentelemetry-instrumentation-google-genai==1.3b0", f"{EXPORTER}==1.45.2"],
     "google_old": ["google-genai==1.32.0", "opentelemetry-instrumentation-google-genai==0.3b0", f"{EXPORTER}==1.33.1"],
+    # Clients that OpenTelemetry's own instrumentation refuses to watch.
+    "openinference_google": [
+        "google-genai==3.4.0",
+        "openinference-instrumentation-google-genai==1.4.14",
+        f"{EXPORTER}==1.45.2",
+    ],
     "strands": ["strands-agents[openai]==1.62.0", f"{EXPORTER}==1.45.1"],
     "litellm": ["litellm==1.109.1", f"{EXPORTER}==1.45.2"],
     "crewai": [
@@ -26,7 +32,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
     "semantic_kernel": ["semantic-kernel==1.45.0", f"{EXPORTER}==1.45.2"],
     "agent_framework": ["agent-framework-openai==1.17.0", f"{EXPORTER}==1.45.2"],
     "haystack": ["haystack-ai==3.4.1", "opentelemetry-haystack==2.0.0", f"{EXPORTER}==1.45.2"],
-    "azure": ["azure-ai-inference==1.0.0b9", "azure-core-tracing-opentelemetry==1.0.0b12", f"{EXPORTER}==1.45.2"],
+    "azure": ["azure-ai-inference==1.0.0b9", "azure-core-tracing-opentelemetry==1.0.0b13", f"{EXPORTER}==1.45.2"],
     "livekit": ["livekit-agents==1.8.9", "livekit-plugins-openai==1.8.9", f"{EXPORTER}==1.45.2"],
     "otel_old": [
         "openai==1.66.0",
@@ -59,6 +65,7 @@ ROWS: list[tuple[str, str, str, str, str, dict[str, str]]] = [
     ("openlit_old", "openlit_old", "own", "openlit_app", "chat", {}),
     ("google_genai", "google", "google_genai", "gemini_app", _GEMINI, LATEST),
     ("google_genai_old", "google_old", "google_genai", "gemini_app", "chat tools", LEGACY),
+    ("openinference_google", "openinference_google", "openinference_google", "gemini_app", _GEMINI, {}),
     ("adk", "adk", "own", "adk_app", "agent", {}),
     ("adk_latest", "adk", "own", "adk_app", "agent", LATEST),
     ("strands", "strands", "own", "strands_app", "agent", {}),

@@ -17,6 +17,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -106,14 +107,8 @@ def _cases() -> list[Case]:
     add("anthropic_sdk", "genai", "none", anthropic, "chat tools", LATEST)
     add("openinference_openai", "openinference", "openinference_openai", openai, all_openai + " responses", NOTHING)
     add("openinference_anthropic", "openinference", "openinference_anthropic", anthropic, all_anthropic, NOTHING)
-    add(
-        "openinference_langchain",
-        "openinference",
-        "openinference_langchain",
-        "langchain_app",
-        "agent retriever",
-        NOTHING,
-    )
+    for watcher in ("openinference_langchain", "openllmetry_langchain"):
+        add(watcher, "langchain", watcher, "langchain_app", "agent retriever stream error", NOTHING)
     add("openllmetry_openai", "openllmetry", "openllmetry_openai", openai, all_openai, NOTHING)
     add("openllmetry_old_openai", "openllmetry_old", "openllmetry_openai", openai, "chat tools stream", NOTHING)
     add("openllmetry_old_anthropic", "openllmetry_old", "openllmetry_anthropic", anthropic, "chat tools", NOTHING)
@@ -144,16 +139,26 @@ def _cases() -> list[Case]:
     add("pydantic_ai_v6", "pydantic_ai", "own", "pydantic_ai_app", "tools", {"GOLDEN_FORMAT": "6"})
     add("mlflow", "mlflow", "own", "mlflow_app", common + " agent anthropic_chat", MLFLOW)
     add("langsmith", "langsmith", "own", "langsmith_app", "chat stream tools vision error anthropic_chat", LANGSMITH)
-    add("langsmith", "langsmith", "own", "langsmith_app", "responses pipeline langchain", LANGSMITH)
+    add("langsmith", "langsmith", "own", "langsmith_app", "responses pipeline", LANGSMITH)
+    add("langsmith", "langchain", "own", "langsmith_app", "langchain", LANGSMITH)
     for generation in ("legacy", "latest"):
         environment = f"vercel_{generation}"
         scenarios = common + " anthropic_chat" + (" object" if generation == "legacy" else "")
         add(environment, environment, generation, "vercel_app", scenarios, NOTHING)
+    unfailing = all_openai.removesuffix(" error")  # it never ends the span of a call that fails
+    add("openinference_js", "openinference_js", "openinference_js", "openai_app", unfailing + " responses", NOTHING)
+    add("langfuse_js", "langfuse_js", "langfuse_js", "openai_app", all_openai + " responses", NOTHING)
     add("claude_code", "claude_code", "own", "claude_code_app", "chat agent", CLAUDE_CODE)
     add("genkit", "genkit", "own", "genkit_app", "chat stream vision embeddings error agent", GENKIT)
     add("openllmetry_chroma", "chroma", "chroma", "chroma_app", "retriever", RESOURCE)
     add("engines", "engines", "own", "engines_app", "vllm_chat sglang_chat", RESOURCE)
-    add("litellm_proxy", "litellm_proxy", "own", "litellm_proxy_app", "chat", RESOURCE | LITELLM)
+    gateway = "chat stream stream_without_usage tools embeddings error responses responses_stream fallback cache_hit"
+    gateway += " anthropic_chat anthropic_stream anthropic_tools anthropic_error anthropic_bridged responses_bridged"
+    gateway += " watched watched_joined"
+    for version, settings in (("litellm_proxy", NOTHING), ("litellm_proxy_v2", LATEST | {"LITELLM_OTEL_V2": "true"})):
+        add(version, "litellm_proxy", "own", "litellm_proxy_app", gateway, RESOURCE | LITELLM | settings)
+    newest = "chat stream tools embeddings anthropic_chat"
+    add("litellm_proxy_latest", "litellm_proxy", "own", "litellm_proxy_app", newest, RESOURCE | LITELLM | LATEST)
     for row in ROWS:
         add(*row)
     return cases
@@ -221,6 +226,27 @@ def record(case: Case, python: Path, provider: FakeProvider) -> None:
     """
     provider.forget()
     capture = Capture()
+    with tempfile.TemporaryDirectory(prefix="golden-") as folder:
+        shutil.copytree(APPS, folder, dirs_exist_ok=True)
+        run(case, python, provider, capture, Path(folder))
+    capture.shutdown()
+    target = PAYLOADS / case.name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    # Some emitters name the machine's kernel, whatever they are told, and stack traces where libraries lie.
+    home = python.parent if case.environment in NODE_ENVIRONMENTS else python.parents[2]
+    for number, (signal, body) in enumerate(capture.bodies, 1):
+        (target / f"{number}-{signal}.pb").write_bytes(without(body, platform.release(), str(home), sys.base_prefix))
+    EXPECTED.mkdir(exist_ok=True)
+    truth = [{key: value for key, value in asdict(served).items() if key != "headers"} for served in provider.served]
+    for served in truth:
+        served["request"] = {key: value for key, value in served["request"].items() if key not in case.left_out}
+    (EXPECTED / f"{case.name}.json").write_text(json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
+    print(f"{case.name}: {len(capture.bodies)} bodies, {sum(len(body) for _, body in capture.bodies)} bytes")
+
+
+def run(case: Case, python: Path, provider: FakeProvider, capture: Capture, folder: Path) -> None:
+    """Run a case's app in the folder it was put into, between the provider and what captures its telemetry."""
     environ = {
         key: value
         for key, value in os.environ.items()
@@ -236,27 +262,18 @@ def record(case: Case, python: Path, provider: FakeProvider) -> None:
         "OTEL_EXPORTER_OTLP_ENDPOINT": capture.url,
         "LANGSMITH_TRACING": "false",
     } | case.settings
-    with tempfile.TemporaryDirectory(prefix="golden-") as folder:
-        shutil.copytree(APPS, folder, dirs_exist_ok=True)
-        command = [python, "run.py", case.instrumentation, case.app, case.scenario]
-        if case.environment in NODE_ENVIRONMENTS:
-            (Path(folder) / "node_modules").symlink_to(python / "node_modules")
-            command = ["node", f"{case.app}.mjs", case.instrumentation, case.scenario]
-        subprocess.run(command, cwd=folder, env=environ, check=True, timeout=120)
-    capture.shutdown()
-    target = PAYLOADS / case.name
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    release = platform.release().encode()
-    for number, (signal, body) in enumerate(capture.bodies, 1):
-        # Some emitters name the machine's kernel, whatever they are told.
-        (target / f"{number}-{signal}.pb").write_bytes(body.replace(release, b"0" * len(release)))
-    EXPECTED.mkdir(exist_ok=True)
-    truth = [{key: value for key, value in asdict(served).items() if key != "headers"} for served in provider.served]
-    for served in truth:
-        served["request"] = {key: value for key, value in served["request"].items() if key not in case.left_out}
-    (EXPECTED / f"{case.name}.json").write_text(json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
-    print(f"{case.name}: {len(capture.bodies)} bodies, {sum(len(body) for _, body in capture.bodies)} bytes")
+    command = [python, "run.py", case.instrumentation, case.app, case.scenario]
+    if case.environment in NODE_ENVIRONMENTS:
+        (folder / "node_modules").symlink_to(python / "node_modules")
+        command = ["node", f"{case.app}.mjs", case.instrumentation, case.scenario]
+    subprocess.run(command, cwd=folder, env=environ, check=True, timeout=300)
+
+
+def without(body: bytes, *names: str) -> bytes:
+    """Return a body with zeros in place of names of this machine, as many, since their length is written before."""
+    for name in names:
+        body = body.replace(name.encode(), b"0" * len(name))
+    return body
 
 
 def main() -> None:

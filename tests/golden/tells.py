@@ -16,6 +16,8 @@ class Tells:
     cache: bool = True
     reasoning: bool = True
     tools: bool = True
+    #: Whether it is told with the tools offered what they take.
+    schemas: bool = True
     several_parts: bool = True
     stream_usage: bool = True
     call_ids: bool = True
@@ -33,6 +35,10 @@ class Tells:
     own_ids: bool = False
     #: Whether calls of tools stay in the conversation they are part of.
     history: bool = True
+    #: Whether system instructions given beside the messages are told.
+    system: bool = True
+    #: What it calls a call of the model, where not as the provider's API does.
+    operation: str = ""
     #: Whether the tokens of embeddings are told.
     embedding_usage: bool = True
     #: Whether the time to the first token begins with the request; with the response's headers if not.
@@ -77,12 +83,31 @@ FAMILIES = {
     "openinference_openai_responses": replace(OPENINFERENCE, finish=False),
     "openinference_anthropic": replace(OPENINFERENCE, reasoning=False, ttft=""),
     "openinference_old_anthropic": replace(OPENINFERENCE, cache=False, reasoning=False, finish=False, call_ids=False),
+    "openinference_google": replace(
+        OPENINFERENCE,
+        provider_name="gcp.gen_ai",
+        operation="chat",
+        response_id=False,
+        call_ids=False,
+        ttft="",
+        error="ClientError",
+    ),
+    "openinference_langchain": replace(OPENINFERENCE, error="OpenAIRateLimitError", ttft=""),
+    "openinference_langchain_stream": replace(OPENINFERENCE, response_id=False, served=False, ttft=""),
+    "openinference_js": replace(OPENINFERENCE, embedding_usage=False, ttft=""),
+    "openinference_js_responses": replace(OPENINFERENCE, finish=False),
+    "openinference_js_stream": replace(OPENINFERENCE, response_id=False, served=False, stream_usage=False, ttft=""),
     "openllmetry_openai": Tells(several_parts=False, ttft="event"),
     "openllmetry_anthropic": Tells(reasoning=False),
     "openllmetry_old_openai": replace(OPENLLMETRY_OLD, ttft="event", stream_usage=False),
     "openllmetry_old_anthropic": OPENLLMETRY_OLD,
+    "openllmetry_langchain": Tells(dialect="openllmetry", error="OpenAIRateLimitError"),
+    "openllmetry_langchain_stream": Tells(dialect="openllmetry", response_id=False, served=False),
     "langfuse": LANGFUSE,
     "langfuse_stream": replace(LANGFUSE, finish=True),
+    "langfuse_js": LANGFUSE,
+    "langfuse_js_embeddings": replace(LANGFUSE, served=False, embedding_usage=False),
+    "langfuse_js_stream": replace(LANGFUSE, asked=True, served=False),
     "langsmith": Tells(dialect="langsmith"),
     "langsmith_responses": Tells(dialect="langsmith"),
     "logfire": LOGFIRE,
@@ -115,6 +140,15 @@ FAMILIES = {
     "litellm_stream": replace(LITELLM, served=False),
     "litellm_anthropic": replace(LITELLM, own_ids=True),
     "litellm_proxy": replace(LITELLM, served=False),
+    "litellm_proxy_responses": replace(LITELLM, served=False, own_ids=True),
+    "litellm_proxy_anthropic": replace(LITELLM, tools=False, system=False),
+    "litellm_proxy_anthropic_stream": replace(LITELLM, served=False),
+    "litellm_proxy_v2": replace(LITELLM_V2, served=False),
+    "litellm_proxy_v2_responses": replace(LITELLM_V2, served=False, own_ids=True, system=False),
+    "litellm_proxy_v2_anthropic": replace(LITELLM_V2, system=False, schemas=False),
+    "litellm_proxy_v2_anthropic_stream": replace(LITELLM_V2, served=False),
+    "litellm_proxy_latest": replace(LITELLM, served=False),
+    "litellm_proxy_latest_anthropic": replace(LITELLM, tools=False, system=False),
     "litellm_v2": LITELLM_V2,
     "litellm_v2_stream": replace(LITELLM_V2, served=False),
     "litellm_v2_anthropic": replace(LITELLM_V2, own_ids=True),

@@ -14,6 +14,7 @@ from spanhouse_server.decode.pending import PENDING
 from spanhouse_server.model.facts import SettledTrace
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise import normalise
+from spanhouse_server.normalise.context import TRACE_NAME
 from spanhouse_server.normalise.settle import settle
 from spanhouse_server.store.rows import facts_of
 from tests.golden.case import RECEIVED_NS, records, spans_of, truth_of, words
@@ -89,7 +90,7 @@ def test_langfuse_usage_by_hand_is_disjoint_and_its_cost_kept() -> None:
     )
     assert model.cost.reported_usd == Decimal("0.75")
     assert model.parameters == {"temperature": 0.2, "max_tokens": 100}
-    assert model.metadata == {"plan": "pro", "seats": "3"}
+    assert model.metadata == {"plan": "pro", "seats": "3", TRACE_NAME: "weather question"}
     [search] = by_category("langfuse_agent")["retriever"]
     assert search.documents == [{"id": "doc-1", "score": 0.9, "content": "A span is one operation."}]
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from spanhouse_server.clock import MonotonicStamps
 from spanhouse_server.drain.counting import Counting
-from spanhouse_server.drain.feedback import place_feedback
+from spanhouse_server.drain.feedback import Placing
 from spanhouse_server.drain.join import join_logs
 from spanhouse_server.drain.known import KnownTraces
 from spanhouse_server.drain.pace import Pace
@@ -108,6 +108,7 @@ class Pipeline:
         self._pace = Pace(owed)
         self._known = KnownTraces(store, owed)
         self._recent = RecentCalls(store)
+        self._placing = Placing(store)
         self._counting = Counting(spool)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spanhouse-drain", daemon=True)
@@ -262,11 +263,11 @@ class Pipeline:
         for table, block in result.blocks.items():
             if block:
                 self._store.insert(table, block, bare.COLUMNS.get(table, ()))
-        place_feedback(self._store, result.unplaced)
         book = self._prices()
         assembled = assemble_spans(self._store, result.pieces, self._counting.repeated, book)
         self._known.add(assembled.traces)
         joined = join_logs(self._store, result.touched_spans(), book)
+        self._placing.place(result.unplaced, result.traces, joined | assembled.traces)
         known = {(project, trace) for project, trace, _ in before}
         shared = self._recent.doubtful({key: trace.calls for key, trace in result.traces.items() if trace.calls})
         unsettled = known | joined | assembled.traces | shared | self._crossed(result, known)

@@ -6,15 +6,8 @@ import contextlib
 from typing import Any
 
 import anthropic
+from samples import ANTHROPIC_SYSTEM, ANTHROPIC_TOOL
 
-TOOL = {
-    "name": "get_weather",
-    "description": "Tell the weather of a city",
-    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
-SYSTEM = [
-    {"type": "text", "text": "You know everything about spans and traces.", "cache_control": {"type": "ephemeral"}}
-]
 MODEL = "claude-sonnet-4-5"
 
 
@@ -27,7 +20,7 @@ def chat() -> None:
     """Ask twice, so that the first call writes the cache and the second reads it."""
     for question in ("What is a span?", "What is a trace?"):
         client().messages.create(
-            model=MODEL, max_tokens=100, system=SYSTEM, messages=[{"role": "user", "content": question}]
+            model=MODEL, max_tokens=100, system=ANTHROPIC_SYSTEM, messages=[{"role": "user", "content": question}]
         )
 
 
@@ -51,7 +44,7 @@ def thinking() -> None:
 def tools() -> None:
     """Let the model call a tool and tell it the result."""
     messages: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
-    first = client().messages.create(model=MODEL, max_tokens=100, messages=messages, tools=[TOOL])
+    first = client().messages.create(model=MODEL, max_tokens=100, messages=messages, tools=[ANTHROPIC_TOOL])
     messages.append({"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in first.content]})
     results = [
         {"type": "tool_result", "tool_use_id": block.id, "content": f"It is 21 degrees in {block.input['city']}."}
@@ -59,7 +52,7 @@ def tools() -> None:
         if block.type == "tool_use"
     ]
     messages.append({"role": "user", "content": results})
-    client().messages.create(model=MODEL, max_tokens=100, messages=messages, tools=[TOOL])
+    client().messages.create(model=MODEL, max_tokens=100, messages=messages, tools=[ANTHROPIC_TOOL])
 
 
 def error() -> None:

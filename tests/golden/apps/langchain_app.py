@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import openai
 from langchain.agents import create_agent
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
@@ -40,3 +43,16 @@ def agent() -> None:
     """Let an agent answer with the help of a tool."""
     helper = create_agent(ChatOpenAI(model="gpt-4o", max_retries=0), tools=[get_weather], name="helper")
     helper.invoke({"messages": [{"role": "user", "content": "What is the weather in Paris?"}]})
+
+
+def stream() -> None:
+    """Stream an answer; half of the input comes from the cache."""
+    model = ChatOpenAI(model="gpt-4o-mini", max_retries=0, stream_usage=True)
+    for _ in model.stream("Tell me a story about streaming.", extra_headers={"x-fake-cached-tokens": "3"}):
+        pass
+
+
+def error() -> None:
+    """Run into a rate limit."""
+    with contextlib.suppress(openai.RateLimitError):
+        ChatOpenAI(model="gpt-error-429", max_retries=0).invoke("Am I too fast?")

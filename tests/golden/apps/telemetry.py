@@ -53,12 +53,14 @@ INSTRUMENTORS = {
     "openinference_openai": (("openinference.instrumentation.openai", "OpenAIInstrumentor"),),
     "openinference_anthropic": (("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),),
     "openinference_langchain": (("openinference.instrumentation.langchain", "LangChainInstrumentor"),),
+    "openinference_google": (("openinference.instrumentation.google_genai", "GoogleGenAIInstrumentor"),),
     "openinference_crewai": (
         ("openinference.instrumentation.crewai", "CrewAIInstrumentor"),
         ("openinference.instrumentation.openai", "OpenAIInstrumentor"),
     ),
     "google_genai": (("opentelemetry.instrumentation.google_genai", "GoogleGenAiSdkInstrumentor"),),
     "openllmetry_openai": (("opentelemetry.instrumentation.openai", "OpenAIInstrumentor"),),
+    "openllmetry_langchain": (("opentelemetry.instrumentation.langchain", "LangchainInstrumentor"),),
     "chroma": (("opentelemetry.instrumentation.chromadb", "ChromaInstrumentor"),),
     "openllmetry_anthropic": (("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),),
 }

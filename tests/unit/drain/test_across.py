@@ -96,7 +96,7 @@ class House:
                 hex_id(trace), hex_id(trace + name, 16), hex_id(trace + parent, 16) if parent else "", name,
                 T0 + round(start_s * NS), round(more.get("duration_s", 1) * NS), attributes=attributes,
             ),
-            scope=scope or trace,
+            scope=scope or trace, resource=more.get("resource"),
         )  # fmt: skip
         number = next(NUMBERS)
         return SpoolEntry(number, self.project, "traces", T0 + number, body)
@@ -129,6 +129,23 @@ class House:
                         parts[span.name.startswith("streaming response")].append(entry)
         return parts
 
+    def again(self, entries: Sequence[SpoolEntry], number: int, later_s: int) -> list[SpoolEntry]:
+        """Return requests as they would come of the same work done again: other ids, other times."""
+        made = []
+        for entry in entries:
+            body = ExportTraceServiceRequest.FromString(entry.body)
+            for span in (each for group in body.resource_spans for scope in group.scope_spans for each in scope.spans):
+                for id_name in ("trace_id", "span_id", "parent_span_id"):
+                    given = getattr(span, id_name)
+                    setattr(span, id_name, hex_bytes(given, number) if given else b"")
+                span.start_time_unix_nano += later_s * NS
+                span.end_time_unix_nano += later_s * NS
+                for attribute in span.attributes:
+                    if attribute.key == "gen_ai.response.id":
+                        attribute.value.string_value += str(number)
+            made.append(SpoolEntry(next(NUMBERS), self.project, "traces", entry.received_ns, body.SerializeToString()))
+        return made
+
     def reasons(self) -> dict[str, str]:
         """Return by trace why its call counts or does not; the traces' totals must agree."""
         found = self.store.select(
@@ -141,7 +158,7 @@ class House:
             {"project": self.project},
         )
         ids = {each["trace_id"] for each in found}
-        names = {hex_id(name): name for name in (*SETTLED, *(f"t{number}" for number in range(200)))}
+        names = {hex_id(name): name for name in (*SETTLED, *(f"t{number}" for number in range(MAX_SPANS)))}
         shown = {row["trace_id"]: (row["input_tokens"], row["llm_count"]) for row in totals if row["trace_id"] in ids}
         assert shown == {row["trace_id"]: (row["input_tokens"], 1) if row["counted"] else (None, 0) for row in found}
         said = {}
@@ -149,6 +166,11 @@ class House:
             reason, _, winner = row["counted_reason"].partition(": ")
             said[names[row["trace_id"]]] = f"{reason}: {names[winner.partition('/')[0]]}" if winner else reason
         return said
+
+
+def hex_bytes(given: bytes, number: int) -> bytes:
+    """Return another id of the same length."""
+    return bytes.fromhex(hex_id(f"{given.hex()} {number}", 2 * len(given)))
 
 
 @pytest.fixture(scope="module")
@@ -260,8 +282,10 @@ def test_a_constant_id_swallows_no_workload(store: ColumnarStore, spool: SqliteS
 
 def test_an_id_of_very_many_spans_says_nothing(store: ColumnarStore, spool: SqliteSpool) -> None:
     house = House(store, spool)
-    times = {"start_s": 1, "duration_s": 0.1}
-    house.drain([house.entry(f"t{n}", "call", scope="a", tokens=7, start_s=n / 5) for n in range(MAX_SPANS)])
+    times = {"start_s": 1, "duration_s": 0.05}
+    house.drain(
+        [house.entry(f"t{n}", "call", scope="a", tokens=7, start_s=n / 20, duration_s=0.04) for n in range(MAX_SPANS)]
+    )
     house.start()
     house.drain([house.entry("sdk", "call", tokens=7, **times)])
     assert house.reasons()["sdk"] == "model_call"

@@ -119,6 +119,9 @@ def test_evaluation_events_as_log_records() -> None:
     assert of_body.value == 0.25
     unknown = only(log_feedback(log("gen_ai.evaluation.result", EVALUATION, trace_id="", span_id="")))
     assert unknown.response_id == "resp-1"
+    # Ids are read as those of spans are, so that the two can meet.
+    number = only(log_feedback(log("gen_ai.evaluation.result", EVALUATION | {"gen_ai.response.id": 7}, span_id="")))
+    assert number.response_id == "7"
 
 
 def test_langfuse_scores() -> None:

@@ -62,6 +62,14 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "llm_node",
         ["lk.pii.chat_ctx", "lk.response.ttft", "lk.pii.response.function_calls", "lk.function_tools"],
     ),
+    "openrouter": (
+        "openrouter",
+        "LLM Generation",
+        [
+            *("gen_ai.prompt", "gen_ai.completion", "gen_ai.usage.input_tokens.cached", "gen_ai.usage.total_cost"),
+            *("trace.metadata.openrouter.first_token_ms", "trace.metadata.a", "span.input", "span.output"),
+        ],
+    ),
     "spring_ai": (
         "x",
         "x",

@@ -10,6 +10,8 @@ import pytest
 
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise import normalise
+from spanhouse_server.normalise.dialects.langfuse import read_details
+from spanhouse_server.normalise.dialects.provider_json import read_provider_usage
 from tests.unit.normalise.make import START_NS, raw_span
 
 OBSERVATION = "langfuse.observation."
@@ -201,3 +203,50 @@ def test_livekit_keeps_its_model_requests_though_they_tell_langfuse_when_the_ans
     }
     span = normalise(raw_span(attributes, name="llm_request", scope="livekit-agents"))
     assert (span.dialect, span.category, span.provider, span.prompt_name) == ("livekit", "llm", "openai", "greet")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        # Anthropic's usage as the handler of LangChain flattens it: the count and the parts it is the sum of.
+        {
+            "cache_creation_input_tokens": 100,
+            "cache_creation_ephemeral_5m_input_tokens": 60,
+            "cache_creation_ephemeral_1h_input_tokens": 40,
+        },
+        # LangChain's own details, which set the count to zero where they tell its parts.
+        {"input_cache_creation": 0, "input_ephemeral_5m_input_tokens": 60, "input_ephemeral_1h_input_tokens": 40},
+        {"input_cache_creation_5m": 60, "input_cache_creation_1h": 40},
+    ],
+)
+def test_what_was_written_to_the_cache_counts_once(written: dict[str, int]) -> None:
+    usage = read_details({"input": 50, "output": 5, "cache_read_input_tokens": 30, **written})
+    assert (usage.input_tokens, usage.cache_read_tokens, usage.output_tokens) == (180, 30, 5)
+    assert (usage.cache_write_tokens, usage.cache_write_1h_tokens, usage.basis) == (100, 40, "exclusive")
+
+
+@pytest.mark.parametrize(
+    ("tier", "details"),
+    [
+        # The handler of LangChain takes these parts out of the totals …
+        ("flex", {"input": 0, "input_flex": 70, "input_flex_cache_read": 30, "output": 0, "output_flex": 8}),
+        # … but not these.
+        ("priority", {"input": 100, "input_priority": 70, "input_priority_cache_read": 30, "output": 10}),
+    ],
+)
+def test_service_tiers_of_langchain(tier: str, details: dict[str, int]) -> None:
+    usage = read_details(details | {f"output_{tier}_reasoning": 2, "total": 110})
+    assert (usage.service_tier, usage.input_tokens, usage.cache_read_tokens) == (tier, 100, 30)
+    assert (usage.output_tokens, usage.reasoning_tokens) == (10, 2)
+
+
+@pytest.mark.parametrize("tier", ["flex", "priority"])
+def test_service_tiers_in_langchains_own_words(tier: str) -> None:
+    given = {tier: 70, f"{tier}_cache_read": 30}
+    made = {tier: 8, f"{tier}_reasoning": 2}
+    usage = read_provider_usage(
+        {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110, "input_token_details": given}
+        | {"output_token_details": made}
+    )
+    assert (usage.service_tier, usage.input_tokens, usage.cache_read_tokens) == (tier, 100, 30)
+    assert (usage.output_tokens, usage.reasoning_tokens, usage.basis) == (10, 2, "inclusive")

@@ -141,6 +141,19 @@ def test_the_root_stands_for_the_trace() -> None:
     assert (canonical.input_preview, canonical.output_preview) == ("hi", "bye")
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_a_trace_began_at_the_earliest_time_told(order: tuple[int, ...]) -> None:
+    root = root_hex(TRACE)
+    pieces = [
+        piece("trace-create", 5, root, name="long", timestamp="2026-01-15T12:00:01Z"),
+        piece("trace-create", 9, root, output="bye", timestamp="2026-01-15T12:00:09Z"),
+        piece("trace-create", 7, root, timestamp="noon"),
+    ]
+    span = made([pieces[at] for at in order], root, T0_NS + 8 * S)
+    assert (span.start_ns, span.end_ns) == (T0_NS + S, T0_NS + 8 * S)
+    assert made(pieces[2:], root).start_ns == T0_NS + 7 * S
+
+
 def test_ids() -> None:
     assert trace_hex(UUID) == UUID.replace("-", "")
     assert trace_hex(TRACE.upper()) == TRACE

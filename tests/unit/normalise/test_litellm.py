@@ -153,3 +153,67 @@ def test_the_gateway_answers_in_its_own_name() -> None:
     assert span.metadata == {"litellm.model_group": "small", "team": "blue"}
     routed = normalise(raw_span(attributes | {"gen_ai.response.model": "gpt-4o-mini-2024-07-18"}, scope="litellm"))
     assert routed.response_model == "gpt-4o-mini-2024-07-18"
+
+
+V2 = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "small",
+    "gen_ai.response.model": "small",
+    "litellm.metadata.user_api_key_end_user_id": "user-1",
+    "litellm.metadata.user_api_key_user_id": "default_user_id",
+}
+
+
+@pytest.mark.parametrize(
+    ("provider_model", "asked", "group"),
+    [
+        ("openai/gpt-4o-mini", "gpt-4o-mini", "small"),
+        ("gpt-4o-mini", "gpt-4o-mini", "small"),
+        ("small", "small", None),
+        ("openai/small", "small", None),
+        ("some_host/small", "small", None),
+        ("meta-llama/Llama-3", "meta-llama/Llama-3", "small"),  # a slash of the model's own
+        ("", "small", None),
+        (["openai/gpt-4o-mini"], "small", None),
+    ],
+)
+def test_v2_goes_by_the_gateways_names(provider_model: Any, asked: str, group: str | None) -> None:
+    span = normalise(raw_span(V2 | {"litellm.provider.model": provider_model}, scope="litellm"))
+    assert (span.request_model, span.metadata.get("litellm.model_group")) == (asked, group)
+    assert span.response_model == ("" if group else "small")
+    assert span.user_id == "user-1"
+    assert "user_api_key_user_id" not in span.metadata  # nobody's
+
+
+def test_steps_keep_the_name_they_were_routed_by() -> None:
+    """Steps beside a call carry its group by baggage, not what the provider is asked for."""
+    span = normalise(raw_span({"gen_ai.request.model": "small"}, name="route small", scope="litellm"))
+    assert (span.category, span.request_model, span.metadata) == ("other", "small", {})
+
+
+def test_empty_system_instructions_say_nothing() -> None:
+    blocks = '[{"role": "user", "parts": [{"type": "text", "content": ""}]}]'
+    assert normalise(raw_span(CALL | {"gen_ai.system_instructions": blocks})).system_instructions == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ("{'id': 'a', 'model': 'm', 'choices': [{'message': {'role': 'assistant', 'content': 'Hi'}}]}", "Hi"),
+        ("{'data': [{'embedding': [0.5]}]}", ""),
+        ("plain text", "plain text"),
+    ],
+)
+def test_raw_answer_from_the_cache(stored: str, said: str) -> None:
+    attributes = {"llm.openai.stringified_raw_response": stored}
+    span = normalise(raw_span(attributes, name="raw_gen_ai_request", scope="litellm"))
+    assert (span.category, span.output_preview) == ("other", said)
+
+
+def test_failure_is_named() -> None:
+    failed = {"exception": "litellm.RateLimitError: RateLimitError: too fast"}
+    named = normalise(raw_span(failed, name="Failed Proxy Server Request", status_code="error", scope="litellm"))
+    assert named.error_type == "RateLimitError"
+    other = normalise(raw_span({"exception": "boom"}, status_code="error", scope="litellm"))
+    assert other.error_type == "unknown"

@@ -110,3 +110,17 @@ def test_tool_reasoning_and_nested_system_blocks() -> None:
     )
     assert span.system_instructions == [{"type": "text", "content": "Be brief."}]
     assert [part["type"] for part in span.output_messages[0]["parts"]] == ["reasoning", "text"]
+
+
+@pytest.mark.parametrize(("api", "input_tokens"), [("anthropic", 140), ("bedrock", 140), ("openai", 100)])
+def test_cached_tokens_stand_beside_the_input_of_two_apis(api: str, input_tokens: int) -> None:
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 100,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cache_read.input_tokens": 30,
+        "gen_ai.usage.cache_creation.input_tokens": 10,
+    }
+    span = normalise(raw_span(attributes, scope=f"openlit.instrumentation.{api}"))
+    assert (span.dialect, span.usage.input_tokens) == ("openlit", input_tokens)

@@ -67,3 +67,34 @@ def test_old_call_parameters_and_template() -> None:
         "prompt_template.template": "Hi {{name}}",
     }
     assert (span.prompt_name, span.prompt_version, span.user_id) == ("greet", "3", "u1")
+
+
+def test_langchain_callbacks() -> None:
+    """LangChain's are tools and retrievers inside the callback that told of them; metadata of a run is not theirs."""
+    given = '{"input_str": "{\'city\': \'Paris\'}", "tags": [], "metadata": {}, "inputs": %s, "kwargs": {}}'
+    said = '{"output": {"type": "tool", "content": "Fine.", "tool_call_id": "call-1"}, "kwargs": {"name": "weather"}}'
+    for inputs in ("null", '{"city": "Paris"}'):
+        attributes = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.call.arguments": given % inputs,
+            "gen_ai.tool.call.result": said,
+            "traceloop.span.kind": "tool",
+            "traceloop.entity.name": "weather",
+        }
+        tool = normalise(raw_span(attributes))
+        assert (tool.category, tool.tool_name, tool.tool_arguments) == ("tool", "weather", {"city": "Paris"})
+        assert (tool.tool_result, tool.tool_call_id) == ("Fine.", "call-1")
+    attributes = {
+        "gen_ai.operation.name": "vector_db_retrieve",
+        "traceloop.span.kind": "task",
+        "traceloop.entity.input": '{"query": "What?", "tags": [], "kwargs": {}}',
+        "traceloop.entity.output": '{"documents": [{"page_content": "This.", "metadata": {"page": 7}}], "count": 1}',
+    }
+    found = normalise(raw_span(attributes))
+    assert (found.category, found.operation, found.input_preview) == ("retriever", "retrieval", "What?")
+    assert found.documents == [{"content": "This.", "metadata": {"page": 7}}]
+
+
+def test_a_tasks_query_is_part_of_its_input() -> None:
+    attributes = {"traceloop.span.kind": "task", "traceloop.entity.input": '{"query": "What?", "top": 3}'}
+    assert normalise(raw_span(attributes)).input_preview == '{"query":"What?","top":3}'

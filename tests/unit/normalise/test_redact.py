@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Callable
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spanhouse_server.model.raw import RawEvent, RawLink
 from spanhouse_server.normalise import normalise, redact_log
@@ -201,3 +205,16 @@ def test_deep_structures_end() -> None:
     for _ in range(500):
         value = [value]
     assert OPENAI not in repr(redact_attributes({"a": value}))
+
+
+@given(secret=st.text(r"""ab"'\ ,:{}""", max_size=12), depth=st.integers(0, 3))
+def test_a_secret_with_quotes_in_it_goes_as_a_whole(secret: str, depth: int) -> None:
+    told = {"password": f"Q{secret}Z", "user": "ann"}
+    text = json.dumps(told)
+    for _ in range(depth):
+        text = json.dumps({"body": text})
+    found = redact_text(text)
+    for _ in range(depth):
+        found = json.loads(found)["body"]
+    assert json.loads(found) == {"password": REDACTED, "user": "ann"}
+    assert ast.literal_eval(redact_text(repr(told))) == {"password": REDACTED, "user": "ann"}

@@ -7,9 +7,12 @@ from dataclasses import fields
 import pytest
 
 from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.normalise import normalise
+from spanhouse_server.normalise.context import TRACE_NAME
 from spanhouse_server.normalise.settle import settle
 from spanhouse_server.normalise.settle_context import MAX_METADATA_KEYS, MAX_TAGS
 from tests.steps import growth
+from tests.unit.normalise.make import raw_span
 from tests.unit.normalise.settle_facts import fact
 
 
@@ -58,6 +61,16 @@ def test_roots(facts, name, root_span_id, roots):
     settled = settle("p", facts, 1)
     assert (settled.trace.name, settled.trace.root_span_id) == (name, root_span_id)
     assert {row.span_id for row in settled.spans if row.is_root} == roots
+
+
+def test_a_name_given_to_the_whole_trace_wins():
+    told = {"langfuse.trace.name": "checkout", f"langfuse.trace.metadata.{TRACE_NAME}": "never mind"}
+    named = normalise(raw_span(told))
+    assert named.metadata[TRACE_NAME] == "checkout"
+    facts = [fact("a", name="root"), fact("b", "a", name="step", start_ns=1, metadata=named.metadata)]
+    settled = settle("p", facts, 1)
+    assert (settled.trace.name, settled.trace.root_span_id) == ("checkout", "a")
+    assert {row.name for row in settled.spans} == {"root", "step"}
 
 
 def test_times_counts_and_status():

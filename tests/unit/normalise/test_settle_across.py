@@ -184,8 +184,9 @@ def test_a_stream_told_in_two_records_and_by_its_client_counts_once(other):
 @pytest.mark.parametrize(
     "closing",
     [
-        {"start_ns": 104 * S, "end_ns": 104 * S},
+        {"start_ns": 163 * S, "end_ns": 163 * S},
         {"start_ns": 99 * S, "end_ns": 99 * S},
+        {"service_name": "another"},
         {"output_tokens": 6},
         {"request_model": "n", "response_model": "n"},
         {"scope_name": "logfire.y"},

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from spanhouse_server.model.span import Usage
 from spanhouse_server.normalise import normalise
 from spanhouse_server.normalise.dialects.otel import USAGE
+from spanhouse_server.normalise.dialects.provider_json import read_provider_usage
 from spanhouse_server.normalise.usage import REPORTED_COST, read_usage
 from spanhouse_server.normalise.values import count_of
 from tests.unit.normalise.make import raw_span
@@ -206,3 +207,44 @@ def test_details_never_exceed_what_they_are_part_of(counts: dict[str, Any]) -> N
 def test_reported_cost(key: str, value: Any, cost: str | None) -> None:
     span = normalise(raw_span({"gen_ai.request.model": "m", key: value}))
     assert span.cost.reported_usd == (None if cost is None else Decimal(cost))
+
+
+@pytest.mark.parametrize(
+    ("scope", "input_tokens"),
+    [
+        ("opentelemetry.instrumentation.bedrock", 140),
+        ("opentelemetry.instrumentation.botocore", 140),
+        ("opentelemetry.instrumentation.botocore.bedrock-runtime", 140),
+        ("opentelemetry.instrumentation.bedrocks", 100),
+        ("opentelemetry.instrumentation.openai_v2", 100),
+    ],
+)
+def test_bedrocks_converse_counts_cached_tokens_beside_the_input(scope: str, input_tokens: int) -> None:
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "gen_ai.usage.input_tokens": 100,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.total_tokens": 105,
+        "gen_ai.usage.cache_read.input_tokens": 30,
+        "gen_ai.usage.cache_creation.input_tokens": 10,
+    }
+    assert normalise(raw_span(attributes, scope=scope)).usage.input_tokens == input_tokens
+
+
+@pytest.mark.parametrize(
+    ("usage", "input_tokens"),
+    [
+        # Anthropic's own words, and the same renamed with cached tokens added (Haystack).
+        ({"input_tokens": 100, "cache_read_input_tokens": 30, "cache_creation_input_tokens": 10}, 140),
+        ({"prompt_tokens": 140, "cache_read_input_tokens": 30, "cache_creation_input_tokens": 10}, 140),
+        # Bedrock's Converse renamed: its total has the cached ones.
+        (
+            {"prompt_tokens": 100, "total_tokens": 145, "cache_read_input_tokens": 30, "cache_write_input_tokens": 10},
+            140,
+        ),
+    ],
+)
+def test_usage_as_providers_tell_it(usage: dict[str, int], input_tokens: int) -> None:
+    read = read_provider_usage({"completion_tokens": 5, **usage})
+    assert (read.input_tokens, read.cache_read_tokens, read.cache_write_tokens) == (input_tokens, 30, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -212,3 +213,55 @@ def test_what_the_provider_says_of_caches_searches_and_tiers() -> None:
     ):
         told = {**attributes, "ai.response.providerMetadata": odd}
         assert normalise(raw_span(told, scope="ai")).usage.input_tokens == 11
+
+
+@pytest.mark.parametrize(
+    ("provider", "folded", "metadata"),
+    [
+        ("vertex.anthropic.messages", "gcp.vertex_ai", {"anthropic": {"cacheCreationInputTokens": 2}}),
+        ("vertex.anthropic.messages", "gcp.vertex_ai", {"vertex": {"cacheCreationInputTokens": 2}}),
+        ("amazon-bedrock", "aws.bedrock", {"bedrock": {"usage": {"cacheWriteInputTokens": 2}}}),
+        ("gateway", "gateway", {"anthropic": {"cacheCreationInputTokens": 2}, "gateway": {"cost": "0.0045"}}),
+    ],
+)
+def test_claude_sold_by_others_counted_cached_tokens_beside_the_input_before_6(
+    provider: str, folded: str, metadata: dict[str, Any]
+) -> None:
+    attributes = {
+        "ai.operationId": "ai.generateText.doGenerate",
+        "ai.model.provider": provider,
+        "ai.usage.inputTokens": 100,
+        "ai.usage.outputTokens": 5,
+        "ai.usage.cachedInputTokens": 30,
+        "ai.response.providerMetadata": orjson.dumps(metadata).decode(),
+    }
+    span = normalise(raw_span(attributes, scope="ai"))
+    usage = span.usage
+    assert (span.provider, usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (
+        folded,
+        132,
+        30,
+        2,
+    )
+    newer = attributes | {"ai.usage.inputTokenDetails.cacheReadTokens": 30}
+    assert normalise(raw_span(newer, scope="ai")).usage.input_tokens == 100
+
+
+@pytest.mark.parametrize(
+    ("metadata", "cost"),
+    [
+        ({"gateway": {"cost": "0.0045405", "routing": {}}}, Decimal("0.0045405")),
+        ({"openrouter": {"usage": {"promptTokens": 3, "cost": 0.000136764}}}, Decimal("0.000136764")),
+        ({"openrouter": {"usage": {"cost": -1}}}, None),
+        ({"gateway": {"cost": "NaN"}}, None),
+        ({"gateway": 7, "openrouter": []}, None),
+    ],
+)
+def test_what_a_gateway_charged(metadata: dict[str, Any], cost: Decimal | None) -> None:
+    attributes = {
+        "ai.operationId": "ai.generateText.doGenerate",
+        "ai.model.provider": "openrouter.chat",
+        "ai.usage.inputTokens": 3,
+        "ai.response.providerMetadata": orjson.dumps(metadata).decode(),
+    }
+    assert normalise(raw_span(attributes, scope="ai")).cost.reported_usd == cost

@@ -131,6 +131,20 @@ def test_langfuse_2(kept: Kept) -> None:
     assert kept.counted() == (5, 5, 0, 0)
 
 
+def test_a_trace_that_langfuse_js_updates_began_when_it_began(kept: Kept) -> None:
+    """This SDK puts the moment of the update into the trace's own `timestamp`."""
+    sent = json.loads(RECORDED["langfuse-js-3-update"]["body"])["batch"]
+    told = [event["body"]["timestamp"] for event in sent if event["type"] == "trace-create"]
+    assert len(set(told)) == 2
+    replay(kept.end, RECORDED["langfuse-js-3-update"])
+    kept.drain()
+    spans = kept.spans(sent[0]["body"]["traceId"].replace("-", ""))
+    root, slow = spans["long"], spans["slow"]
+    assert root["start_time"].startswith(min(told)[:23])
+    assert (root["input_preview"], root["output_preview"]) == ("q", "bye")
+    assert root["duration_ms"] >= slow["duration_ms"] > 300
+
+
 def event(kind: str, at: int, **body: Any) -> Row:
     return {"id": f"{kind}-{at}", "type": kind, "timestamp": f"2026-01-15T12:00:{at:02d}Z", "body": body}
 

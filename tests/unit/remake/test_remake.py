@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -289,3 +290,25 @@ def test_remap_moves_the_media_of_what_was_stored_before_they_lay_apart(store, k
     # As the drain stores it now, and as it reads again: the same.
     put(store, project, call(3, **{"gen_ai.input.messages": json.dumps([said])}))
     assert go(store, kept, project).changed == 0
+
+
+@pytest.mark.parametrize(
+    "clothes",
+    [
+        lambda data: {"inline_data": {"mime_type": "image/png", "data": base64.encodebytes(data).decode()}},
+        lambda data: {"inline_data": {"mime_type": "image/png", "data": repr(data)}},
+        lambda data: {"type": "image", "image": {"type": "Buffer", "data": list(data)}},
+    ],
+    ids=["lines", "python", "javascript"],
+)
+def test_remap_moves_media_in_odd_clothes(store, kept, project, clothes):
+    data = png()
+    raw = call(1, **{"gen_ai.input.messages": json.dumps([{"role": "user", "parts": [clothes(data)]}])})
+    put(store, project, raw, attributes=raw.attributes, mapper_version=4)
+    first, second = go(store, kept, project), go(store, kept, project)
+    assert (first.changed, second.changed) == (1, 0)
+    detail = span_detail(store, project, raw.trace_id, raw.span_id)
+    (part,) = detail["input_messages"][0]["parts"]
+    assert (part["uri"], part["size_bytes"]) == (uri(data), len(data))
+    assert len(str(detail)) < 4000
+    assert blob_bytes(store, project, part["uri"].rpartition("/")[2]) == data

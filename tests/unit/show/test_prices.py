@@ -41,6 +41,20 @@ def test_a_price_is_made_listed_and_deleted(house: House) -> None:
     assert house.client.get(f"{API}/prices").json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("given", "held"),
+    [
+        ("Bedrock", "aws.bedrock"),
+        ("vertex_ai", "gcp.vertex_ai"),
+        ("openai", "openai"),
+        ("litellm", "litellm"),
+        ("", ""),
+    ],
+)
+def test_a_provider_is_held_by_the_name_that_spans_have(house: House, given: str, held: str) -> None:
+    assert house.client.post(f"{API}/prices", json=PRICE | {"provider": given}).json()["provider"] == held
+
+
 def test_a_price_reaches_new_spans_at_once(house: House) -> None:
     house.context.prices.current()
     house.client.post(f"{API}/prices", json=PRICE)

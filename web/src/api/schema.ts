@@ -4862,7 +4862,7 @@ export interface components {
             counted: boolean;
             /**
              * Counted Reason
-             * @description Why: model_call, only_figures, best_informed; or why not: wraps_call, repeats_children, inside_call, same_response: <span id>, same_call: <span id>, other_trace: <trace id>/<span id>. Empty: nothing to count.
+             * @description Why: model_call, only_figures, best_informed; or why not: wraps_call, repeats_children, inside_call, same_response: <span id>, same_call: <span id>, summed_by: <span id>, other_trace: <trace id>/<span id>. Empty: nothing to count.
              */
             counted_reason: string;
             /** Image Input Tokens */

@@ -72,6 +72,7 @@ describe("usage", () => {
   it.each([
     ["wraps_call", "the call below it has the figures"],
     ["same_call: 00f067aa0ba902b7", "span 00f067aa0ba902b7 reports the same call"],
+    ["summed_by: 00f067aa", "span 00f067aa, a later call of the same loop, tells the sum"],
     ["other_trace: 4bf92f35/00f067aa", "span 00f067aa of trace 4bf92f35 reports the same call"],
     ["something_new", "another span reports the same use"],
   ])("says why %s is not counted", (reason, text) => expect(countedText(reason)).toBe(text));

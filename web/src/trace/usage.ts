@@ -55,6 +55,8 @@ export function countedText(reason: string): string {
     case "same_response":
     case "same_call":
       return `span ${span ?? ""} reports the same call`;
+    case "summed_by":
+      return `span ${span ?? ""}, a later call of the same loop, tells the sum`;
     case "other_trace": {
       const [trace, inner] = (span ?? "").split("/", 2);
       return `span ${inner ?? ""} of trace ${trace ?? ""} reports the same call`;

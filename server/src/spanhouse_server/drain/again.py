@@ -10,11 +10,13 @@ from spanhouse_server import price
 from spanhouse_server.drain.transform import priced_span
 from spanhouse_server.model.prices import PriceBook
 from spanhouse_server.model.raw import RawLog, RawSpan
+from spanhouse_server.normalise import referred
 from spanhouse_server.normalise.chain import UNMAPPED
 from spanhouse_server.normalise.outcome import STATUS_INFERRED
 from spanhouse_server.store import rows
 from spanhouse_server.store.blobs import BlobRows
 from spanhouse_server.store.contract import ColumnarStore
+from spanhouse_server.store.jsontext import dump
 from spanhouse_server.store.readback import RAW_LOG_COLUMNS, RAW_SPAN_COLUMNS, raw_log, raw_span
 
 #: What ``span_again`` reads of a stored span.
@@ -29,15 +31,18 @@ def span_again(
 ) -> dict[str, Any]:
     """Return the row of a stored span normalised and priced anew, one version above what it is made from.
 
-    Media that still stand in it are added to ``blobs``, which are to be stored before the row.
+    Media that still stand in it, and what it refers to, are added to ``blobs``, which are to be stored before the row.
 
     Above the log records too, or the engine might keep a row without their content; far below the
     stamp of the span's next arrival, which replaces it.
     """
     version = max(row["version"], *(log_version for log_version, _ in logs), 0) + 1
     span = priced_span(as_sent(raw_span(row)), [record for _, record in logs], price.own_prices(book, project_id))
-    blobs.add(project_id, version, row["retention_days"], span.blobs)
-    return rows.span_row(project_id, version, row["retention_days"], span) | {"arrival_ns": row["arrival_ns"]}
+    days = row["retention_days"]
+    made = rows.span_row(project_id, version, days, span) | {"arrival_ns": row["arrival_ns"]}
+    blobs.add(project_id, version, days, span.blobs)
+    blobs.show(project_id, version, days, referred(dump(made)))  # a late log record prolongs the span
+    return made
 
 
 def as_sent(raw: RawSpan) -> RawSpan:

@@ -13,10 +13,12 @@ from spanhouse_server import price
 from spanhouse_server.drain.transform import priced_span
 from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.model.raw import RawLog
+from spanhouse_server.normalise import referred
 from spanhouse_server.normalise.langfuse_events import EVENT_PREFIX, root_hex, span_of
 from spanhouse_server.store import rows
 from spanhouse_server.store.blobs import BlobRows, keep_blobs
 from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
+from spanhouse_server.store.jsontext import dump
 from spanhouse_server.store.readback import RAW_LOG_COLUMNS, raw_log
 
 #: Spans made again in one go: bounds the pieces in memory.
@@ -89,8 +91,10 @@ def _assemble(
         # As with whole spans, what came last says how long the span is kept; 0 is for ever, so no maximum would do.
         days = max(pieces, key=lambda piece: piece[0]["version"])[0]["retention_days"]
         span = priced_span(raw, own=own)
+        row = rows.span_row(project_id, version, days, span)
         blobs.add(project_id, version, days, span.blobs)
-        made.append(rows.span_row(project_id, version, days, span))
+        blobs.show(project_id, version, days, referred(dump(row)))  # as earlier pieces do
+        made.append(row)
         versions[trace_id, span_id] = version
     if not made:
         return Assembled(set(), 0)

@@ -6,7 +6,8 @@ of the calls that came last are kept here, with who told of them: one instrument
 twice, so only one that two of them tell of in two traces is looked at.
 
 What is kept covers every call that was received after some moment, and so every call that overlaps one
-which began after it. For a call that began earlier (a replay after a crash, an import), and for every
+which began after it, or missed it by no more than clocks differ. Keys that come again (made of figures, or counted) are
+kept apart by the minute. For a call that began earlier (a replay after a crash, an import), and for every
 call where other servers write to the same store, the store is asked.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from spanhouse_server.clock import NS_PER_S, now_ns
 from spanhouse_server.drain.across import shared_keys
-from spanhouse_server.normalise.settle_across import Call
+from spanhouse_server.normalise.settle_across import MAX_SKEW_NS, Call
 from spanhouse_server.store.contract import ColumnarStore, TraceKey
 
 #: Keys in a generation, of which there are two: enough for 40 s of 5,000 calls a second. Full they weigh about 50 MB.
@@ -54,12 +55,13 @@ class RecentCalls:
             project_id, trace_id = trace_key
             trace = (hash(trace_id) & _TRACE_MASK) << _SCOPE_BITS
             for call in its:
-                place, teller = hash((project_id, call.key)), trace | self._scope(call.scope)
-                memory.add(place, teller)
-                noted.append((trace_key, call, place, teller))
+                teller = trace | self._scope(call.scope)
+                for place in _places(project_id, call):
+                    memory.add(place, teller)
+                    noted.append((trace_key, call, place, teller))
         found: set[TraceKey] = set()
         unsure: dict[TraceKey, list[Call]] = {}
-        ask_before_ns = memory.since_ns + SKEW_NS
+        ask_before_ns = memory.since_ns + SKEW_NS + MAX_SKEW_NS
         always_ask = not self._store.exclusive
         for trace_key, call, place, teller in noted:
             if trace_key in found or place in memory.crowded:
@@ -87,6 +89,12 @@ class RecentCalls:
             stored = self._store.select("SELECT 1 AS one FROM span_index LIMIT 1")
             self._memory = _Tellers(self._kept_keys, self._clock_ns() if stored else -SKEW_NS)
         return self._memory
+
+
+def _places(project_id: str, call: Call) -> list[int]:
+    """Return where a call is remembered: by a key that comes again, minute by minute."""
+    minutes = call.minutes
+    return [hash((project_id, call.key, at)) for at in minutes] if minutes else [hash((project_id, call.key))]
 
 
 class _Tellers:

@@ -26,9 +26,11 @@ from spanhouse_server.normalise import (
     is_genai_log,
     is_span_piece,
     log_feedback,
+    may_refer,
     normalise,
     redact_attributes,
     redact_log,
+    referred,
     span_feedback,
     uploaded_blob,
 )
@@ -46,12 +48,16 @@ PROTOBUF = "application/x-protobuf"
 
 @dataclass(slots=True)
 class PreparedTrace:
-    """A trace as settled from one batch alone: right as long as the store knows no more of it, nor of its ``calls``."""
+    """A trace as settled from one batch alone: right as long as the store knows no more of it, nor of its ``calls``.
+
+    ``response_ids`` are those of all its spans, each once.
+    """
 
     versions: dict[str, int]
     index_rows: bytes
     trace_row: bytes
     calls: tuple[Call, ...]
+    response_ids: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -135,6 +141,7 @@ def _rows_of(
         decoded = decode(entry.signal, message, entry.received_ns, len(entry.body))
         span_rows: dict[SpanKey, bytes] = {}
         score_rows: list[dict[str, object]] = []
+        refers = may_refer(entry.body)
         for raw in decoded.spans:
             key = (entry.project_id, raw.trace_id, raw.span_id)
             version = stamp_ns(raw, entry.received_ns)
@@ -149,12 +156,17 @@ def _rows_of(
             if span.blobs:
                 result.blobs.add(entry.project_id, version, days, span.blobs)
             values = rows.span_values(entry.project_id, version, days, span)
-            span_rows[key] = bare_span(values)
+            span_rows[key] = row = bare_span(values)
+            if refers:
+                result.blobs.show(entry.project_id, version, days, referred(row))
             members[raw.span_id] = rows.facts_in(values, span)
             score_rows += _score_rows(entry, days, span_feedback(span.raw), result)
-        log_rows = _log_rows(entry, days, decoded.logs, score_rows, result)
+        log_rows = [dump(row) for row in _log_rows(entry, days, decoded.logs, score_rows, result)]
+        if refers:
+            for row in log_rows:
+                result.blobs.show(entry.project_id, entry.received_ns, days, referred(row))
         writers["spans"].add(list(span_rows.values()))
-        writers["logs"].add([dump(row) for row in log_rows])
+        writers["logs"].add(log_rows)
         writers["metric_points"].add([dump(row) for row in _point_rows(entry, days, decoded.points)])
         writers["scores"].add([dump(row) for row in score_rows])
 
@@ -178,6 +190,7 @@ def prepare_trace(project_id: str, facts: list[SpanFacts], settle_version: int) 
         bare_index(settled.spans),
         dump(settled.trace),
         calls_in(settled),
+        tuple({each.response_id for each in facts if each.response_id}),
     )
 
 

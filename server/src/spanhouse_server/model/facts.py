@@ -72,8 +72,8 @@ class IndexRow(SpanFacts):
     those of the trace where the span had none of its own. ``counted_reason`` says why the span
     counts or does not (``normalise.settle_usage``). A model span that another trace may report too
     (``normalise.settle_across``) has its scope in ``call_scope``; ``lone_call`` tells that its trace has
-    nothing but other model spans above it, ``stream_key`` ties it to a record of its end without a
-    response id (``normalise.settle_streams``).
+    nothing but other model spans above it. ``stream_key`` ties it to a record of its end without a response id
+    (``normalise.settle_streams``), or is an id that another report in its trace lends it (``normalise.settle_ids``).
     """
 
     project_id: str = ""

@@ -10,6 +10,7 @@ from spanhouse_server.normalise.feedback import log_feedback, span_feedback
 from spanhouse_server.normalise.langfuse_events import is_span_piece
 from spanhouse_server.normalise.langfuse_media import UPLOAD_EVENT, uploaded_blob
 from spanhouse_server.normalise.redact import redact_attributes, redact_log
+from spanhouse_server.normalise.references import may_refer, referred
 
 __all__ = [
     "MAPPER_VERSION",
@@ -17,9 +18,11 @@ __all__ = [
     "is_genai_log",
     "is_span_piece",
     "log_feedback",
+    "may_refer",
     "normalise",
     "redact_attributes",
     "redact_log",
+    "referred",
     "span_feedback",
     "uploaded_blob",
 ]

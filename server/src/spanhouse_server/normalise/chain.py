@@ -11,15 +11,15 @@ from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.context import read_context
 from spanhouse_server.normalise.dialects import dialect_of
 from spanhouse_server.normalise.dialects.otel_content import LOG_EVENTS, log_event_name
-from spanhouse_server.normalise.names import provider_of_model
+from spanhouse_server.normalise.names import UNTOLD, provider_of_model
 from spanhouse_server.normalise.outcome import read_outcome, read_ttft
 from spanhouse_server.normalise.preview import fill_previews
 from spanhouse_server.normalise.redact import redact_logs, redact_span
-from spanhouse_server.normalise.usage import reported_cost
+from spanhouse_server.normalise.usage import reported_cost, settle_research
 from spanhouse_server.normalise.view import View
 
 #: Raised whenever a mapping changes, so that stored spans can be told apart and mapped again.
-MAPPER_VERSION = 5
+MAPPER_VERSION = 6
 #: Where our proxy names what it cut of a call's content, if anything.
 PROXY_CUT = "spanhouse.proxy.truncated"
 #: Added to the flags of a span whose mapping failed; it is kept with name, time and raw record.
@@ -51,14 +51,27 @@ def is_genai_log(log: RawLog) -> bool:
     return bool(log.span_id) and log_event_name(log) in LOG_EVENTS
 
 
+def _forget_untold(span: Span) -> None:
+    """Take out what stands for a name that nobody told: no model is called so, and many calls would share an id."""
+    if span.request_model in UNTOLD:
+        span.request_model = ""
+    if span.response_model in UNTOLD:
+        span.response_model = ""
+    if span.response_id in UNTOLD:
+        span.response_id = ""
+
+
 def _read(raw: RawSpan, logs: Sequence[RawLog]) -> Span:
     span = Span(raw=raw, mapper_version=MAPPER_VERSION)
     view = View(raw, logs)
     dialect = dialect_of(view)
     dialect.read(view, span)
     span.dialect = dialect.name
+    _forget_untold(span)
     if not span.provider and span.request_model:
         span.provider = provider_of_model(span.request_model)
+    if span.provider == "perplexity":
+        settle_research(span.usage, span.model)
     if span.cost.reported_usd is None:
         span.cost.reported_usd = reported_cost(view)
     read_context(view, span)

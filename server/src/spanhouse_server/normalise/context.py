@@ -72,6 +72,10 @@ PROMPT_VERSION_KEYS = (
     "traceloop.prompt.version",
     "llm.prompt_template.version",
 )
+#: What an application calls the whole trace, where its top span is called otherwise.
+TRACE_NAME_KEYS = ("langfuse.trace.name",)
+#: The metadata key it is kept under.
+TRACE_NAME = "trace.name"
 _GROUPS = (
     SESSION_KEYS,
     USER_KEYS,
@@ -79,6 +83,7 @@ _GROUPS = (
     RELEASE_KEYS,
     PROMPT_NAME_KEYS,
     PROMPT_VERSION_KEYS,
+    TRACE_NAME_KEYS,
     TAG_KEYS,
 )
 _TAGS = _GROUPS.index(TAG_KEYS)
@@ -158,6 +163,8 @@ def _read_own(view: View, span: Span, keys: tuple[str, ...]) -> None:
     span.release = span.release or told[3]
     span.prompt_name = span.prompt_name or told[4]
     span.prompt_version = span.prompt_version or told[5]
+    if told[6]:
+        add_metadata(span, TRACE_NAME, told[6])
     span.tags = (span.tags or tags)[:MAX_TAGS]
 
 

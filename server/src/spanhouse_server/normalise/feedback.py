@@ -16,6 +16,7 @@ from typing import Any
 from spanhouse_server.model.feedback import Feedback
 from spanhouse_server.model.raw import RawLog, RawSpan
 from spanhouse_server.normalise.langfuse_events import EVENT_PREFIX, OWN_ID, SCORE_EVENT
+from spanhouse_server.normalise.values import name_of
 
 EVALUATION_EVENT = "gen_ai.evaluation.result"
 LANGFUSE_SCORE = EVENT_PREFIX + SCORE_EVENT
@@ -143,7 +144,7 @@ def _evaluation(
         created_ns=time_ns,
         trace_id=trace_id,
         span_id=span_id,
-        response_id="" if span_id else _text(values.get("gen_ai.response.id")),
+        response_id="" if span_id else name_of(values.get("gen_ai.response.id")),  # as it is read from spans
     )
 
 

@@ -144,7 +144,8 @@ def span_of(trace_id: str, span_id: str, pieces: Sequence[RawLog], latest_ns: in
     if not about_trace:
         _add_usage(body, attributes)
     flags: list[str] = []
-    start_ns = time_ns(body.get("timestamp" if about_trace else "startTime")) or first.time_ns
+    start_ns = _first_stated_ns(pieces) if about_trace else time_ns(body.get("startTime"))
+    start_ns = start_ns or first.time_ns
     end_ns = max(start_ns, latest_ns) if about_trace else _end_ns(body, attributes, start_ns, flags)
     name = body.get("name")
     parent = body.get("parentObservationId")
@@ -171,6 +172,12 @@ def span_of(trace_id: str, span_id: str, pieces: Sequence[RawLog], latest_ns: in
 def _order(piece: RawLog) -> tuple[int, bool, str]:
     # As Langfuse does: by the sender's clock, and of the same instant the creation first.
     return piece.time_ns, not piece.event_name.endswith("-create"), _text(piece.attributes.get("langfuse.event.id"))
+
+
+def _first_stated_ns(pieces: Sequence[RawLog]) -> int | None:
+    """Return when a trace began: the JavaScript SDK stamps every update of it with the time of the update."""
+    stated = (time_ns(piece.body.get("timestamp")) for piece in pieces if isinstance(piece.body, dict))
+    return min(filter(None, stated), default=None)
 
 
 def _merged(pieces: Sequence[RawLog]) -> tuple[dict[str, Any], dict[str, Any]]:

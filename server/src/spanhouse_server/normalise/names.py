@@ -8,32 +8,55 @@ import re
 PROVIDERS = {
     "amazon": "aws.bedrock",
     "amazon_bedrock": "aws.bedrock",
+    "anthropic_text": "anthropic",
     "aws": "aws.bedrock",
     "aws_bedrock": "aws.bedrock",
     "az.ai.inference": "azure.ai.inference",
     "az.ai.openai": "azure.ai.openai",
     "azure": "azure.ai.openai",
     "azure_ai": "azure.ai.inference",
+    "azure_ai_inference": "azure.ai.inference",
+    "azure_ai_openai": "azure.ai.openai",
     "azure_openai": "azure.ai.openai",
+    "azure_text": "azure.ai.openai",
+    "azureai": "azure.ai.inference",
     "azureopenai": "azure.ai.openai",
     "bedrock": "aws.bedrock",
+    "bedrock_converse": "aws.bedrock",
     "claude": "anthropic",
+    "codestral": "mistral_ai",
+    "cohere_chat": "cohere",
+    "fireworks": "fireworks_ai",
     "gemini": "gcp.gemini",
     "google": "gcp.gen_ai",
+    "google.vertex": "gcp.vertex_ai",
+    "google.vertex.ai": "gcp.vertex_ai",
     "google_genai": "gcp.gen_ai",
     "google_generativeai": "gcp.gemini",
     "google_vertexai": "gcp.vertex_ai",
+    "googleai": "gcp.gen_ai",
     "grok": "x_ai",
     "ibm": "ibm.watsonx.ai",
     "mistral": "mistral_ai",
     "mistralai": "mistral_ai",
     "moonshot": "moonshot_ai",
+    "moonshotai": "moonshot_ai",
+    "text_completion_codestral": "mistral_ai",
+    "text_completion_openai": "openai",
+    "together": "together_ai",
+    "togetherai": "together_ai",
     "vertex": "gcp.vertex_ai",
     "vertex_ai": "gcp.vertex_ai",
+    "vertex_ai_beta": "gcp.vertex_ai",
     "vertexai": "gcp.vertex_ai",
     "watsonx": "ibm.watsonx.ai",
+    "x_ai": "x_ai",
     "xai": "x_ai",
 }
+#: What Vercel's AI SDK appends to a provider: the part of its API.
+_APIS = frozenset(
+    {"chat", "completion", "embedding", "image", "messages", "reranking", "responses", "speech", "transcription"}
+)
 #: Emitters that name the host they call (LiveKit); of Azure, Bedrock and Vertex AI the end or a part tells.
 PROVIDER_OF_HOST = {
     "aiplatform.googleapis.com": "gcp.vertex_ai",
@@ -86,6 +109,8 @@ _BEDROCK = re.compile(
     r"(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral|openai|qwen|stability|twelvelabs|writer)"
     r"\.[\w.-]+(?::\d+){0,2}(?::\w+)?"
 )
+#: What emitters write for a name they do not know: Micrometer, Semantic Kernel, and those that print a null.
+UNTOLD = frozenset({"none", "N/A", "n/a", "None", "null", "undefined", "unknown"})
 #: Frameworks that put their own name where the provider belongs.
 NOT_PROVIDERS = frozenset(
     [
@@ -96,6 +121,7 @@ NOT_PROVIDERS = frozenset(
         "livekit",
         "haystack",
         "litellm",
+        "litellm_proxy",
         "llamaindex",
         "llama_index",
         "microsoft.agent_framework",
@@ -111,6 +137,7 @@ NOT_PROVIDERS = frozenset(
 
 OPERATIONS = {
     "agent": "invoke_agent",
+    "chat.completions": "chat",
     "chat_completion": "chat",
     "completion": "text_completion",
     "embed": "embeddings",
@@ -122,6 +149,7 @@ OPERATIONS = {
     "reranking": "rerank",
     "responses": "chat",
     "retrieve": "retrieval",
+    "text.completions": "text_completion",
     "text_completions": "text_completion",
     "tool": "execute_tool",
     "vector_db_retrieve": "retrieval",
@@ -210,6 +238,13 @@ def fold_provider(value: str, product: str = "") -> str:
         of_host = _provider_of_host(name)
         if of_host is not None:
             return of_host
+        provider, _, api = name.rpartition(".")
+        while provider and api in _APIS:
+            name = provider
+            provider, _, api = name.rpartition(".")
+        folded = PROVIDERS.get(name) or PROVIDERS.get(name.replace("-", "_"))
+        if folded is not None:
+            return folded
     head = name.partition(".")[0]
     return fold_provider(head) if head != name and (head in WELL_KNOWN_PROVIDERS or head in PROVIDERS) else name
 

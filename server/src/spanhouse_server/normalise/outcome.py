@@ -8,12 +8,14 @@ from spanhouse_server.model.raw import RawEvent
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.dialects.otel_content import EXCEPTION, log_event_name
 from spanhouse_server.normalise.names import fold_finish_reason
-from spanhouse_server.normalise.values import name_of, seconds_to_ns
+from spanhouse_server.normalise.values import name_of, seconds_to_ns, text_of
 from spanhouse_server.normalise.view import View
 
 #: Added to a span's flags when its status was unset and is an error by other evidence.
 STATUS_INFERRED = "status_inferred"
 UNKNOWN_ERROR = "unknown"
+#: Where Langfuse's SDK for JavaScript says what went wrong; it leaves the span's own status as it is.
+LANGFUSE_MESSAGE = "langfuse.observation.status_message"
 
 #: Attributes with a time to first token in seconds, and what that measures.
 TTFT_KEYS = (
@@ -52,7 +54,8 @@ def read_outcome(view: View, span: Span) -> None:
         error_type = UNKNOWN_ERROR
     span.error_type = error_type
     if error_type and raw.status_code == "unset":
-        span.raw = replace(raw, status_code="error", flags=[*raw.flags, STATUS_INFERRED])
+        said = raw.status_message or text_of(view.get(LANGFUSE_MESSAGE))
+        span.raw = replace(raw, status_code="error", status_message=said, flags=[*raw.flags, STATUS_INFERRED])
 
 
 def _exception_type(view: View) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from spanhouse_server.model.blob import BLOB_SCHEME, read_reference
+from spanhouse_server.model.blob import BLOB_SCHEME, Reference, read_reference
 from spanhouse_server.model.span import Part
 from spanhouse_server.normalise import jsontext
+from spanhouse_server.normalise.attachments import ATTACHED, read_attachment
 from spanhouse_server.normalise.langfuse_media import TOKEN_START, read_token
 
 MAX_PARTS = 10_000
 _MODALITIES = ("image", "audio", "video")
+_DOCUMENTS = ("application/pdf", "application/vnd.", "application/json", "text/")
 #: What stands in the place of media that lie elsewhere in the store.
 _STORED = (BLOB_SCHEME, TOKEN_START)
 
@@ -145,7 +147,7 @@ def plain_text(blocks: list[Any]) -> str | None:
 
 def _from_url(modality: str, url: Any) -> Part | None:
     if isinstance(url, dict):
-        url = url.get("url") or url.get("image")
+        url = url.get("url") or url.get("image") or url.get("data")  # the last in Node's buffers
         if isinstance(url, dict):
             url = url.get("url")
     if not isinstance(url, str):
@@ -155,7 +157,7 @@ def _from_url(modality: str, url: Any) -> Part | None:
         if comma:
             mime_type = head.partition(";")[0]
             return media_part(_modality_of(mime_type, modality), mime_type or None, data)
-    if url.startswith(_STORED):
+    if url.startswith((*_STORED, ATTACHED)):
         return media_part(modality, None, url)
     return {"type": "uri", "modality": modality, "uri": url}
 
@@ -186,6 +188,7 @@ def _media(item: Part) -> Part | None:
         modality = _modality_of(mime_type, modality)
     for key in _DATA_KEYS:
         data = item.get(key)
+        data = data.get("data") if isinstance(data, dict) else data
         if isinstance(data, str) and data:
             is_address = data.startswith("data:") or "://" in data[:16]
             return _from_url(modality, data) if is_address else media_part(modality, mime_type, data)
@@ -212,9 +215,14 @@ def media_part(modality: str, mime_type: Any, content: Any) -> Part:
     stored = None
     if type(content) is str and content.startswith(_STORED):
         stored = read_reference(content) or read_token(content)
+    elif type(content) is str and content.startswith(ATTACHED):
+        told = read_attachment(content)
+        stored = Reference(content, told.size_bytes, told.media_type, False)
     if stored is None:
         return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": content}
     kind = mime_type if isinstance(mime_type, str) and mime_type else stored.media_type
+    if kind.startswith(_DOCUMENTS):
+        modality = "document"  # some emitters call everything an image
     part: Part = {"type": "uri", "modality": _modality_of(kind, modality), "uri": stored.uri}
     if kind:
         part["mime_type"] = kind
@@ -245,6 +253,13 @@ def _drawn(item: Part) -> Part | None:
     """Fold a picture that OpenAI's Responses API made by a tool of its own."""
     data = item.get("result")
     return media_part("image", f"image/{item.get('output_format') or 'png'}", data) if isinstance(data, str) else None
+
+
+def _told_call(item: Part) -> Part | None:
+    """Fold a picture that OpenTelemetry tells of as a tool of the provider; other such tools stay."""
+    call = item.get("server_tool_call")
+    drawn = isinstance(call, dict) and str(call.get("type")).startswith("image_generation")
+    return _drawn(call) if isinstance(call, dict) and drawn else None
 
 
 def _hosted_call(item: Part) -> Part | None:
@@ -351,6 +366,7 @@ _FOLDERS: dict[str, Callable[[Part], Part | None]] = {
     "custom_tool_call_output": _tool_response,
     **dict.fromkeys(HOSTED_CALLS, _hosted_call),
     "server_tool_use": _server_call,
+    "server_tool_call": _told_call,
     "web_search_tool_result": _server_response,
     "web_fetch_tool_result": _server_response,
     "code_execution_tool_result": _server_response,

@@ -71,7 +71,7 @@ _VALUE = re.compile(
 )
 _SCHEME = re.compile(r"\b([Bb]earer|BEARER|[Bb]asic) +(?=[A-Za-z._~+/-]*[0-9=+/])[A-Za-z0-9._~+/=-]{16,}")
 #: The name of a field and the quote before its value, in JSON, in JSON within JSON, or as Python shows a dict.
-_FIELD = re.compile(r"""(\\*["'])([\w.-]{1,96})\1\s*:\s*(\\*["'])""")
+_FIELD = re.compile(r"""(\\*["'])([\w.-]{1,96})\1\s*:\s*b?(\\*["'])""")
 _SECRET_FIELD = re.compile(
     r"(?i:api[_-]?key|authorization|password|passwd|passphrase|secret(?:[_-](?:access[_-])?key)?"
     r"|cookie|private[_-]key|(?:access|refresh|auth|session|id|bearer|api)[_-]token)\Z"
@@ -104,8 +104,7 @@ def _redact_fields(text: str) -> str:
         quote = field[3]
         begin = field.end()
         if _SECRET_FIELD.search(field[2]):
-            end = text.find(quote, begin)
-            end = len(text) if end < 0 else end
+            end = _end_of(text, quote, begin)
             if end > begin:
                 pieces += (text[done:begin], REDACTED)
                 done = end
@@ -114,6 +113,25 @@ def _redact_fields(text: str) -> str:
             position = begin - len(quote)  # what follows another name may be a name itself
         field = _FIELD.search(text, position)
     return "".join((*pieces, text[done:])) if pieces else text
+
+
+def _end_of(text: str, quote: str, begin: int) -> int:
+    """Return where the value that begins here ends: at its quote, or with the text.
+
+    The quote stands behind as many backslashes as the value lies in texts; more of them escape a quote in the value,
+    unless they are escaped backslashes at its end.
+    """
+    own = len(quote) - 1
+    found = text.find(quote[-1], begin)
+    while found >= 0:
+        first = found
+        while first > begin and text[first - 1] == "\\":
+            first -= 1
+        backslashes = found - first
+        if backslashes >= own and (backslashes - own) % (2 * own + 2) == 0:
+            return found - own
+        found = text.find(quote[-1], found + 1)
+    return len(text)
 
 
 def redact_value(value: Any, depth: int = 0) -> Any:

@@ -20,7 +20,9 @@ from operator import attrgetter
 
 from spanhouse_server.model.facts import IndexRow, SettledTrace, SpanFacts, TraceRow
 from spanhouse_server.model.span import MODEL_CATEGORIES, ROLL_UP_CATEGORIES
+from spanhouse_server.normalise.context import TRACE_NAME
 from spanhouse_server.normalise.settle_context import Context, prompts, span_tags, trace_context, unique
+from spanhouse_server.normalise.settle_ids import ids_of_others
 from spanhouse_server.normalise.settle_streams import stream_keys
 from spanhouse_server.normalise.settle_tree import Tree, build_tree, stands_alone
 from spanhouse_server.normalise.settle_usage import NOWHERE_ELSE, Counting, count_usage
@@ -55,7 +57,7 @@ def _index_rows(tree: Tree, counting: Counting, context: Context, project_id: st
     rows = []
     metadata = context.metadata
     serving = prompts(tree)
-    streams = stream_keys(tree)
+    keys = ids_of_others(tree, counting.found, counting.doubles) | stream_keys(tree)
     for index, span in enumerate(tree.spans):
         row = IndexRow(*_FACTS(span))
         row.project_id = project_id
@@ -63,8 +65,10 @@ def _index_rows(tree: Tree, counting: Counting, context: Context, project_id: st
         row.is_root = tree.parents[index] < 0
         row.counted = counting.counted[index]
         row.counted_reason = counting.reasons[index]
-        if (span.response_id or index in streams) and span.category in MODEL_CATEGORIES:
-            row.stream_key = streams.get(index, "")
+        if (span.response_id or index in keys) and (
+            span.category in MODEL_CATEGORIES or _served(span, counting, index)
+        ):
+            row.stream_key = keys.get(index, "")
             row.call_scope = span.scope_name
             row.lone_call = stands_alone(tree, index)
         if span.category in ROLL_UP_CATEGORIES and not row.counted and row.cost_status != "reported":
@@ -82,6 +86,11 @@ def _index_rows(tree: Tree, counting: Counting, context: Context, project_id: st
         row.metadata = {**metadata, **span.metadata} if span.metadata else metadata
         rows.append(row)
     return rows
+
+
+def _served(span: SpanFacts, counting: Counting, index: int) -> bool:
+    """Tell whether an engine's span stands for the call it served: no client's is above it."""
+    return span.category == "server" and counting.found[index]
 
 
 def _trace_row(tree: Tree, top: int, counting: Counting, context: Context, project_id: str, version: int) -> TraceRow:
@@ -104,7 +113,7 @@ def _trace_row(tree: Tree, top: int, counting: Counting, context: Context, proje
         retention_days=0 if 0 in retentions else max(retentions),
         end_ns=end_ns,
         duration_ns=end_ns - start_ns,
-        name=first.name,
+        name=context.metadata.get(TRACE_NAME) or first.name,
         root_span_id="" if first.parent_span_id else first.span_id,
         status_code=first.status_code,
         span_count=len(spans),

@@ -9,6 +9,8 @@ model, and the figures. Whether they are one call is for ``settle_across`` to te
 
 from __future__ import annotations
 
+from collections import Counter
+
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.model.span import MODEL_CATEGORIES
 from spanhouse_server.normalise.settle_tree import MAX_STEPS, Tree
@@ -17,26 +19,37 @@ _DIALECT = "logfire"
 
 
 def stream_keys(tree: Tree) -> dict[int, str]:
-    """Return, by index, the keys of the spans that tell of a stream; mostly there are none."""
+    """Return, by index, the keys of the spans that tell of a stream; mostly there are none.
+
+    A call whose end is told within the trace has none: a record elsewhere is of another.
+    """
     spans = tree.spans
     records = [index for index, span in enumerate(spans) if span.dialect == _DIALECT and not span.response_id]
     if not records:
         return {}
     keys: dict[int, str] = {}
+    ended: Counter[str] = Counter()
     openers: dict[int, SpanFacts] = {}
     for index in records:
         span = spans[index]
         if span.category not in MODEL_CATEGORIES:
             if span.operation and span.request_model:
                 openers[index] = span
-        elif span.start_ns == span.end_ns and not span.parent_span_id and _has_figures(span):
-            keys[index] = _key(span, span)
+        elif span.start_ns == span.end_ns and _has_figures(span):
+            if span.parent_span_id:
+                ended[_key(span, span)] += 1
+            else:
+                keys[index] = _key(span, span)
     if openers:
         for index, span in enumerate(spans):
             if span.category in MODEL_CATEGORIES and _has_figures(span):
                 opener = _opener_above(tree, index, openers)
                 if opener is not None and opener.scope_name != span.scope_name:
-                    keys[index] = _key(opener, span)
+                    key = _key(opener, span)
+                    if ended[key]:
+                        ended[key] -= 1
+                    else:
+                        keys[index] = key
     return keys
 
 

@@ -24,6 +24,7 @@ from types import MappingProxyType
 
 from spanhouse_server.model.facts import SpanFacts
 from spanhouse_server.normalise.settle_doubles import Doubles, Shadows, find_doubles, known_figures
+from spanhouse_server.normalise.settle_sums import summed_later
 from spanhouse_server.normalise.settle_tree import MAX_STEPS, Tree
 
 # Why a span counts …
@@ -34,6 +35,7 @@ BEST = "best_informed"  # of several reports of one call, this one tells most
 WRAPS = "wraps_call"  # a call of its kind below it has the figures
 REPEATS = "repeats_children"  # sums up what is below it
 INSIDE = "inside_call"  # part of the call above it: an engine, a raw request
+SUMMED = "summed_by"  # a later call of its loop tells the sum of both: "summed_by: <span id>"
 OTHER_TRACE = "other_trace"  # another trace has the same call: "other_trace: <trace id>/<span id>"
 #: Without figures there is nothing to count.
 NO_FIGURES = ""
@@ -53,6 +55,7 @@ _SEEN = 4
 class Counting:
     """``counted`` and ``reasons`` by index.
 
+    ``found`` is ``counted`` before other traces took calls over, ``doubles`` which reports repeat which.
     ``unknown`` tells that some finished model call left no figures at all, nor did a span that sums it up;
     ``gave_way`` that another trace counts some; ``llm_calls`` is the number of llm spans that are calls of
     their own, not wrappers or doubles.
@@ -63,6 +66,8 @@ class Counting:
     unknown: bool
     llm_calls: int
     gave_way: bool
+    found: list[bool]
+    doubles: dict[int, int]
 
 
 def count_usage(tree: Tree, elsewhere: Mapping[str, str] = NOWHERE_ELSE) -> Counting:
@@ -78,6 +83,9 @@ def count_usage(tree: Tree, elsewhere: Mapping[str, str] = NOWHERE_ELSE) -> Coun
     ]
     below, above = _spread(tree, bits, own)
     reasons = [_reason(*each) for each in zip(spans, bits, own, below, above, strict=True)]
+    calls = [index for index, reason in enumerate(reasons) if reason is CALL]
+    for index, telling in summed_later(tree, calls).items():
+        reasons[index] = f"{SUMMED}: {spans[telling].span_id}"
     doubles = find_doubles(
         tree,
         calls={index: bits[index] for index, reason in enumerate(reasons) if reason is CALL},
@@ -87,9 +95,11 @@ def count_usage(tree: Tree, elsewhere: Mapping[str, str] = NOWHERE_ELSE) -> Coun
         kind = "same_response" if index in doubles.by_response else "same_call"
         reasons[index] = f"{kind}: {spans[counting].span_id}"
         reasons[counting] = BEST
+    found = [reason in _COUNTS for reason in reasons]
     gave_way = bool(elsewhere) and _give_way(tree, elsewhere, reasons, doubles)
     llm_calls, unknown = _calls(tree, bits, below, above, reasons, doubles)
-    return Counting([reason in _COUNTS for reason in reasons], reasons, unknown, llm_calls, gave_way)
+    counted = [reason in _COUNTS for reason in reasons] if gave_way else found
+    return Counting(counted, reasons, unknown, llm_calls, gave_way, found, doubles.of)
 
 
 def _give_way(tree: Tree, elsewhere: Mapping[str, str], reasons: list[str], doubles: Doubles) -> bool:

@@ -60,11 +60,13 @@ TOOL_USE = (
     _GENAI + "tool_use_prompt_tokens",
     _GENAI + "details.tool_use_prompt_tokens",
     _GENAI + "tool_token_count",
+    _GENAI + "details.citation_tokens",  # Perplexity: what it found on the web and read
 )
 WEB_SEARCH = (
     _GENAI + "web_search_requests",
     _GENAI + "server_tool_use.web_search_requests",
     _GENAI + "details.web_search_requests",
+    _GENAI + "details.num_search_queries",  # Perplexity
 )
 #: What was served before what was asked for: providers may serve another tier.
 SERVICE_TIER = (
@@ -81,6 +83,7 @@ SERVICE_TIER = (
 #: Where emitters put what they think a call cost, in US dollars.
 REPORTED_COST = (
     "gen_ai.usage.cost",
+    "gen_ai.usage.total_cost",
     "gen_ai.cost.total_cost",
     "litellm.cost.total",
     "operation.cost",
@@ -221,6 +224,26 @@ def settle_totals(usage: Usage, total: int | None, exclusive: bool) -> Usage:
             usage.output_tokens += details
             usage.basis = "exclusive"
     return usage
+
+
+def settle_research(usage: Usage, model: str) -> None:
+    """Put in order what Perplexity's models search, read and think, which none of its totals counts.
+
+    ``sonar-deep-research`` bills each search, what it read (at the price of input) and its thoughts. The other
+    ``sonar`` models bill a fee per request that covers all three.
+    """
+    name = model.rpartition("/")[2]
+    if not name.startswith("sonar") or usage.input_tokens is None:
+        return
+    if "deep-research" not in name:
+        usage.web_search_requests = usage.tool_use_tokens = None
+        return
+    if usage.reasoning_tokens and usage.output_tokens is not None and usage.basis == "inclusive":
+        usage.output_tokens += usage.reasoning_tokens
+        usage.basis = "exclusive"
+    if usage.tool_use_tokens:
+        usage.input_tokens += usage.tool_use_tokens
+        usage.basis = "exclusive"
 
 
 def _explain(usage: Usage, missing: int, cached: int) -> None:

@@ -18,6 +18,7 @@ from spanhouse_server.query.fields import Field
 from spanhouse_server.query.figures import Figure
 from spanhouse_server.query.filter import parse_filter
 from spanhouse_server.query.rollups import HOUR_S, MINUTE_S, Plans, rolled_keys, rolled_rows, within
+from spanhouse_server.query.scores import ON_SOMETHING
 from spanhouse_server.query.times import Window
 from spanhouse_server.store.contract import ColumnarStore
 
@@ -120,7 +121,7 @@ def _score_rows(figure: Figure, asked: Asked, fields: Sequence[tuple[Field, str]
     parameters |= {"score": figure.score_name, "first_ns": asked.window.from_ns, "last_ns": asked.window.to_ns}
     sql = (
         "SELECT trace_id, value, created_ns AS _t FROM scores FINAL"
-        " WHERE project_id = {project:String} AND name = {score:String}"
+        f" WHERE project_id = {{project:String}} AND {ON_SOMETHING} AND name = {{score:String}}"
         " AND created_ns >= {first_ns:Int64} AND created_ns < {last_ns:Int64}"
     )
     if not fields and not asked.q.strip():

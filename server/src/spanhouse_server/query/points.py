@@ -202,28 +202,44 @@ def _measure(stat: str, kind: str, parts: Sequence[Growth], interval_s: int) -> 
     own = stat or STATS[kind][0]
     if kind in ("gauge", "sum"):
         return _of_numbers(own, kind, parts, interval_s)
-    count, total = sum(part.count for part in parts), sum(part.total for part in parts)
+    count, total = sum(part.count for part in parts), _fold(sum, [part.total for part in parts])
     if own in ("min", "max"):
         return _fold(min if own == "min" else max, [part.least if own == "min" else part.most for part in parts])
     if own == "avg":
-        return total / count if count else None
+        return total / count if count and total is not None else None
     return {"count": float(count), "sum": total, "rate": count / interval_s}[own]
 
 
 def _of_numbers(stat: str, kind: str, parts: Sequence[Growth], interval_s: int) -> float | None:
     if stat in ("increase", "rate"):
-        added = _fold(lambda values: sum(values), [part.added for part in parts])
+        added = _fold(sum, [part.added for part in parts])
         return added if added is None or stat == "increase" else added / interval_s
     if stat == "avg":
         known = [(part.mean, part.points) for part in parts if part.mean is not None]
         return sum(mean * n for mean, n in known) / sum(n for _, n in known) if known else None
     if stat in ("min", "max"):
         return _fold(min if stat == "min" else max, [part.lowest if stat == "min" else part.highest for part in parts])
-    # A series may have several parts in a bucket, when it restarted: the newest holds its last value.
-    lasts = list({part.series_id: part.last for part in parts if part.last is not None}.values())
+    lasts = _lasts(parts)
     if not lasts:
         return None
     return sum(lasts) / len(lasts) if stat == "last" and kind == "gauge" else sum(lasts)
+
+
+def _lasts(parts: Sequence[Growth]) -> list[float]:
+    """Return the last values of a bucket: of each series the newest, of emitters that overlap each one's."""
+    newest: dict[tuple[int, int], Growth] = {}
+    for part in parts:  # in the order of their runs
+        if part.last is not None:
+            newest[part.series_id, part.start_ns] = part
+    begun: dict[int, int] = {}
+    for series_id, start_ns in newest:
+        begun[series_id] = max(start_ns, begun.get(series_id, 0))
+    # One whose last point was taken before another began is what that one follows.
+    return [
+        part.last
+        for (series_id, start_ns), part in newest.items()
+        if part.last is not None and (start_ns == begun[series_id] or part.last_ns > begun[series_id])
+    ]
 
 
 def _percentile(kind: str, parts: Sequence[Growth], fraction: float) -> float | None:

@@ -19,6 +19,8 @@ from spanhouse_server.store.retention import bounded
 _COLUMNS = "project_id, trace_id, span_id, session_id, name, score_id, value, label, source, explanation, evaluator, created_ns"
 _SORTS = {"created": SortKey("created_ns", "Int64")}
 _IDENTITY = (SortKey("created_ns", "Int64"), SortKey("score_id", "String"))
+#: Leaves out judgements of answers whose span is yet to come, in no trace either (``drain.waiting_scores``).
+ON_SOMETHING = "(trace_id != '' OR session_id != '')"
 #: A thing with more scores than this shows the newest only.
 MAX_PER_THING = 500
 _stamps = MonotonicStamps()
@@ -82,7 +84,7 @@ def list_scores(
 ) -> dict[str, Any]:
     """Return a page of scores, newest first; ``only`` maps columns to values, empty ones ignored."""
     parameters: dict[str, Any] = {"project": project_id, "limit": limit + 1}
-    parts = ["project_id = {project:String}"]
+    parts = ["project_id = {project:String}", ON_SOMETHING]
     for column in ("trace_id", "span_id", "session_id", "name", "source"):
         if only.get(column):
             parameters[column] = only[column]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from urllib.parse import unquote
 
 
@@ -30,8 +31,47 @@ DOORS = (
 )
 #: Langfuse's own API, of which ``langfuse.py`` serves the ingesting part.
 LANGFUSE_API = "/api/public/"
+
+
+class Native(StrEnum):
+    """APIs of other vendors that are not served; ``natives.py`` tells their clients what to do instead."""
+
+    LANGSMITH = "langsmith"
+    OPIK = "opik"
+    MLFLOW = "mlflow"
+    WEAVE = "weave"
+    PHOENIX = "phoenix"
+
+
+#: The beginnings of their paths, whatever address their clients were given: this one, or one with a vendor's prefix.
+NATIVE_PATHS: Mapping[Native, tuple[str, ...]] = {
+    Native.LANGSMITH: tuple(
+        f"{base}/{name}" for base in ("", "/api/v1") for name in ("info", "runs", "feedback", "commits", "repos")
+    ),
+    Native.OPIK: (
+        "/opik/api/",
+        "/v1/private/",
+        "/api/v1/private/",
+        "/is-alive/",
+        "/api/is-alive/",
+        "/v1/internal/",
+    ),
+    Native.MLFLOW: ("/api/2.0/mlflow", "/api/3.0/mlflow", "/ajax-api/"),
+    Native.WEAVE: ("/graphql", "/call/", "/calls/", "/obj/", "/objs/", "/table/", "/file/", "/files/"),
+    Native.PHOENIX: tuple(
+        f"/v1/{name}"
+        for name in (
+            *("projects", "prompts", "datasets", "experiments", "sessions", "annotation_configs"),
+            *("spans", "span_annotations", "trace_annotations", "session_annotations"),
+        )
+    ),
+}
 #: Paths that are served beside the framework of our own API.
-PATHS = (*(f"{door.prefix}/v1/" for door in DOORS), LANGFUSE_API)
+PATHS = (
+    *(f"{door.prefix}/v1/" for door in DOORS),
+    LANGFUSE_API,
+    *(path for paths in NATIVE_PATHS.values() for path in paths),
+)
 
 #: Headers in which vendors' senders carry the key, after those of ``credentials``.
 KEY_HEADERS = ("api_key", "wandb-api-key")

@@ -262,6 +262,7 @@ def score_row(project_id: str, version: int, retention_days: int, feedback: Feed
         "trace_id": feedback.trace_id,
         "span_id": feedback.span_id,
         "session_id": feedback.session_id,
+        "response_id": feedback.response_id,
         "name": feedback.name,
         "score_id": feedback.score_id,
         "version": version,

@@ -7,6 +7,7 @@ whose totals mean what they mean there.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,11 +17,13 @@ from spanhouse_server.normalise.context import add_metadata
 from spanhouse_server.normalise.dialects import otel
 from spanhouse_server.normalise.dialects.base import Dialect, embedded_texts, fill_input_output, fold_documents
 from spanhouse_server.normalise.dialects.provider_json import (
+    LANGCHAIN_TIERS,
     answer_messages,
     read_provider_usage,
     read_request,
 )
 from spanhouse_server.normalise.names import OPERATION_OF_CATEGORY, fold_provider
+from spanhouse_server.normalise.parts import fold_parts
 from spanhouse_server.normalise.usage import settle_totals
 from spanhouse_server.normalise.values import count_of, names_of, number_of, text_of, unquoted
 from spanhouse_server.normalise.view import View
@@ -41,6 +44,8 @@ _OWN = frozenset(_OBSERVATION + name for name in ("type", "input", "output", "mo
 #: Observations that may stand for their trace; a model call's or tool's input is never the trace's.
 _STEPS = frozenset({"agent", "other", "workflow"})
 _METADATA = _OBSERVATION + "metadata"
+#: Keys of tokens written to a cache: ``input_cache_creation``, ``input_ephemeral_1h_input_tokens`` …
+_WRITTEN = re.compile(r"cache.*(?:creation|write)|(?:creation|write).*cache|ephemeral_(?:5m|1h)")
 MAX_TTFT_S = 86_400
 
 
@@ -54,6 +59,8 @@ def read(view: View, span: Span) -> None:
     if "gen_ai" in view.roots:  # other emitters dress their spans up for Langfuse
         otel.read(view, span)
     kind = view.name(_OBSERVATION + "type")
+    if view.raw.name == "OpenAI.embeddings" and kind == "generation":  # its wrapper for Node calls everything one
+        kind = "embedding"
     span.category = CATEGORIES.get(kind, span.category)
     span.operation = OPERATION_OF_CATEGORY.get(span.category, span.operation)
     level = view.name(_OBSERVATION + "level")
@@ -67,6 +74,8 @@ def read(view: View, span: Span) -> None:
     _read_ttft(view, span)
     given = _side(view, span, "input")
     _read_content(span, _arguments(given), result)
+    if view.raw.name == "OpenAI.responses" and not span.system_instructions:  # its wrapper for Node
+        span.system_instructions = fold_parts(unquoted(view.get(_METADATA + ".instructions")))
     finish = unquoted(view.get(_METADATA + ".finish_reason"))
     span.finish_reasons = span.finish_reasons or (names_of(finish) if finish is not None else [])
     _read_metadata(view, span)
@@ -104,28 +113,53 @@ def read_details(details: dict[str, Any]) -> Usage:
     total = count_of(details.get("total"))
     if total is not None and total == (usage.input_tokens or 0) + (usage.output_tokens or 0):
         usage.basis = "inclusive"  # someone counted the finer keys into the totals already
+    written: dict[str, int] = {}
     for key, value in details.items():
         count = count_of(value)
         if count is None or key in ("input", "output", "total"):
             continue
-        is_output = key.startswith(("output", "completion"))
-        if is_output:
+        tier = next((each for each in LANGCHAIN_TIERS if key.partition("_")[2].partition("_")[0] == each), "")
+        usage.service_tier = usage.service_tier or tier
+        if tier == "priority":  # the SDK leaves these in the totals, all others it takes out
+            _note_part(usage, key, count)
+        elif key.startswith(("output", "completion")):
             _add_output(usage, key, count)
+        elif _WRITTEN.search(key):
+            lifetime = next((each for each in ("5m", "1h") if each in key), "")
+            written[lifetime] = written.get(lifetime, 0) + count
         elif key.startswith("input") or "cache" in key:
             _add_input(usage, key, count)
+    if written:
+        _add_written(usage, written)
     return settle_totals(usage, None, exclusive=False)
+
+
+def _note_part(usage: Usage, key: str, count: int) -> None:
+    """Note a part of a total that holds it already."""
+    if "cache_read" in key:
+        usage.cache_read_tokens = (usage.cache_read_tokens or 0) + count
+    elif "reasoning" in key:
+        usage.reasoning_tokens = (usage.reasoning_tokens or 0) + count
+
+
+def _add_written(usage: Usage, written: dict[str, int]) -> None:
+    """Add what was written to the cache, by how long it lives there.
+
+    The SDK's handler of LangChain tells Anthropic's count and beside it the parts that it is the sum of.
+    """
+    parts = written.get("5m", 0) + written.get("1h", 0)
+    usage.cache_write_tokens = max(written.get("", 0), parts)
+    if "1h" in written:
+        usage.cache_write_1h_tokens = written["1h"]
+    if usage.basis == "exclusive":
+        usage.input_tokens = (usage.input_tokens or 0) + usage.cache_write_tokens
 
 
 def _add_input(usage: Usage, key: str, count: int) -> None:
     if usage.basis == "exclusive":
         usage.input_tokens = (usage.input_tokens or 0) + count
     if "cache" in key:
-        if any(word in key for word in ("creation", "write")):
-            usage.cache_write_tokens = (usage.cache_write_tokens or 0) + count
-            if "1h" in key:
-                usage.cache_write_1h_tokens = (usage.cache_write_1h_tokens or 0) + count
-        else:
-            usage.cache_read_tokens = (usage.cache_read_tokens or 0) + count
+        usage.cache_read_tokens = (usage.cache_read_tokens or 0) + count
     elif "audio" in key:
         usage.audio_input_tokens = (usage.audio_input_tokens or 0) + count
 

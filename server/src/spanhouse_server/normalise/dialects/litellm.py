@@ -36,7 +36,9 @@ _USER_KEYS = (
     "llm.user",
     "litellm.end_user.id",
     "metadata.user_api_key_end_user_id",
+    "litellm.metadata.user_api_key_end_user_id",
     "metadata.user_api_key_user_id",
+    "litellm.metadata.user_api_key_user_id",
 )
 #: Whose user LiteLLM says a call of its master key is.
 _NOBODY = "default_user_id"
@@ -73,14 +75,15 @@ def read(view: View, span: Span) -> None:
     _read_kind(view, span)
     if not span.provider:
         span.provider = fold_provider(view.name("litellm.provider.model").partition("/")[0]) if _routed(view) else ""
-    if span.response_model == view.get("litellm.model_group") and span.request_model:
-        # The gateway answers with its own name of a group of models; which of them served, only the provider says.
-        span.response_model = ""
+    _read_model(view, span)
     _read_usage(view, span)
     _read_tools(view, span)
     if span.response_id and span.response_id == view.get("litellm.call_id"):
         span.response_id = ""  # its own id, where the provider gave none
     span.user_id = next((name for name in view.names(_USER_KEYS) if name and name != _NOBODY), "")
+    failure = view.text("exception")
+    if failure.startswith("litellm."):  # of the span that a failed request ends with
+        view.overlay({"error.type": failure.removeprefix("litellm.").partition(":")[0]})
     for key in _METADATA:
         value = view.get(key)
         if value not in (None, "", False):
@@ -92,7 +95,26 @@ def read(view: View, span: Span) -> None:
                 if name not in _GATEWAY_OWN:
                     add_metadata(span, str(name), value)
     for key in view.family("litellm.metadata."):
+        if view.get(key) == _NOBODY:
+            continue
         add_metadata(span, key.removeprefix("litellm.metadata."), view.get(key))
+
+
+def _read_model(view: View, span: Span) -> None:
+    """Take the model that the provider was asked for, where the gateway goes by its own name of a group of models.
+
+    Which model served the answer only the provider says.
+    """
+    group = view.name("litellm.model_group")
+    asked = view.name("litellm.provider.model")
+    if not group and asked and span.request_model and not f"/{asked}".endswith(f"/{span.request_model}"):  # v2
+        provider, _, rest = asked.partition("/")
+        if rest and fold_provider(provider) in (span.provider, fold_provider(view.name("gen_ai.system"))):
+            asked = rest
+        group, span.request_model = span.request_model, asked
+        add_metadata(span, "litellm.model_group", group)
+    if span.response_model == group and span.request_model:
+        span.response_model = ""
 
 
 def _routed(view: View) -> bool:

@@ -27,8 +27,14 @@ def read_messages(view: View, span: Span) -> None:
     if isinstance(told, list) and any(isinstance(item, dict) and "parts" in item for item in told):
         messages = fold_messages(told, "system")  # whole messages instead of parts
         span.system_instructions = [part for message in messages for part in message["parts"]]
+    span.system_instructions = _told(span.system_instructions)  # of Anthropic's blocks v1 tells that there are some
     for message in span.input_messages + span.output_messages:
-        message["parts"] = [part for part in message["parts"] if part.get("content") != "" or part["type"] != "text"]
+        message["parts"] = _told(message["parts"])
+
+
+def _told(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the parts without those that are empty text."""
+    return [part for part in parts if part.get("content") != "" or part["type"] != "text"]
 
 
 def _joined(item: dict[str, Any]) -> dict[str, Any]:
@@ -61,10 +67,16 @@ def add_calls(view: View, span: Span) -> None:
 
 
 def read_raw(view: View, span: Span) -> None:
-    """Read the provider's own request and answer, kept as ``llm.<provider>.<field>``."""
+    """Read the provider's own request and answer, kept as ``llm.<provider>.<field>``.
+
+    What LiteLLM answers from its own cache is there as one text.
+    """
     fields: dict[str, Any] = {}
     for group in view.groups("llm").values():
         fields.update(group)
+    whole = view.opened_python(fields.get("stringified_raw_response"))
+    if isinstance(whole, dict):
+        fields = {**whole, **fields}
     key = next((key for key in _REQUEST_KEYS if key in fields), "")
     if key:
         span.input_messages = fold_messages(view.opened_python(fields[key]), "user")
@@ -76,7 +88,7 @@ def read_raw(view: View, span: Span) -> None:
         for name in ("choices", "content", "output", "role", "type")
         if name in fields
     }
-    span.output_messages = _said(answer) or fold_messages(fields.get("stringified_raw_response"), "assistant")
+    span.output_messages = _said(answer) or fold_messages(whole, "assistant")
     span.response_model = name_of(fields.get("model"))
     span.response_id = name_of(fields.get("id"))
 

@@ -16,6 +16,8 @@ from spanhouse_server.normalise.dialects.openinference_messages import (
     fold_flat_texts,
     fold_flat_tools,
 )
+from spanhouse_server.normalise.dialects.provider_json import answer_messages, is_answer
+from spanhouse_server.normalise.dialects.told_media import add_answer_media, add_request_media, may_tell_media
 from spanhouse_server.normalise.messages import fold_tool_calls, text_message
 from spanhouse_server.normalise.names import fold_provider
 from spanhouse_server.normalise.parts import fold_parts
@@ -190,8 +192,14 @@ def _read_values(view: View, span: Span) -> None:
         result = _value(view, "output")
     if is_model and isinstance(result, dict):
         span.response_id = _response_id(result)
+    if is_model and isinstance(result, dict) and is_answer(result) and not span.output_messages:
+        span.output_messages = answer_messages(result)
     if not span.input_messages or not span.output_messages:
         fill_input_output(span, _value(view, "input") if not span.input_messages else None, result)
+    if is_model and may_tell_media(view.get("input.value")):
+        add_request_media(span, _value(view, "input"))
+    if is_model and may_tell_media(view.get("output.value")):
+        add_answer_media(span, result)
 
 
 def _response_id(answer: dict[str, Any]) -> str:

@@ -46,11 +46,14 @@ def matches(view: View) -> bool:
 def read(view: View, span: Span) -> None:
     """Read the GenAI attributes, then what only this dialect has."""
     otel.read(view, span)
+    for message in span.output_messages:
+        if message["role"] == "unknown":  # it does not know whose the pieces of LangChain's streams are
+            message["role"] = "assistant"
     if span.operation == "text_completion" and view.raw.name.endswith(".chat"):
         span.operation = "chat"  # Anthropic's messages were called a completion
     category = CATEGORIES.get(view.name("traceloop.span.kind"))
     entity = view.name("traceloop.entity.name")
-    if category is not None:
+    if category is not None and span.category != "retriever":  # LangChain's are tasks too
         span.category = category
         span.tool_name = span.tool_name or (entity if category == "tool" else "")
         span.agent_name = span.agent_name or (entity if category == "agent" else "")
@@ -72,7 +75,23 @@ def read(view: View, span: Span) -> None:
         if f"traceloop.prompt.{name}" in view.attributes:
             span.parameters[f"prompt_template.{name}"] = view.json(f"traceloop.prompt.{name}")
     if "traceloop.entity.input" in view.attributes or "traceloop.entity.output" in view.attributes:
-        fill_input_output(span, _inside(view, "input", "inputs"), _inside(view, "output", "outputs"))
+        given, result = _inside(view, "input", "inputs"), _inside(view, "output", "outputs")
+        if span.category == "retriever":
+            span.documents = span.documents or fold_documents(result)
+            given = given.get("query", given) if isinstance(given, dict) else given
+        fill_input_output(span, given, result)
+    if span.category == "tool":
+        _unwrap_tool(view, span)
+
+
+def _unwrap_tool(view: View, span: Span) -> None:
+    """Take LangChain's callback off what a tool was given and what it gave back."""
+    given, result = span.tool_arguments, span.tool_result
+    if isinstance(given, dict) and "input_str" in given:
+        span.tool_arguments = given.get("inputs") or view.opened_python(given["input_str"])
+    if isinstance(result, dict) and result.keys() == {"output", "kwargs"}:
+        span.tool_result = None
+        fill_input_output(span, None, result["output"])
 
 
 def _flat_messages(flat: dict[str, Any], role: str) -> list[Message]:

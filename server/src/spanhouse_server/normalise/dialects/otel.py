@@ -28,6 +28,7 @@ USAGE = UsageKeys(
         "gen_ai.usage.input_tokens_details.cached_tokens",
         "gen_ai.usage.details.cache_read_tokens",
         "gen_ai.usage.cached_tokens",
+        "gen_ai.usage.input_tokens.cached",  # OpenRouter
     ),
     cache_write=(
         "gen_ai.usage.cache_write.input_tokens",
@@ -36,6 +37,8 @@ USAGE = UsageKeys(
         "gen_ai.usage.cache_creation_input_tokens",
         "gen_ai.usage.prompt_tokens_details.cache_creation_tokens",
         "gen_ai.usage.details.cache_write_tokens",
+        "gen_ai.usage.input_tokens.cache_write",  # OpenRouter
+        "gen_ai.usage.input_tokens.cache_creation",
     ),
     reasoning=(
         "gen_ai.usage.reasoning.output_tokens",
@@ -43,12 +46,22 @@ USAGE = UsageKeys(
         "gen_ai.usage.completion_tokens_details.reasoning_tokens",
         "gen_ai.usage.output_tokens_details.reasoning_tokens",
         "gen_ai.usage.details.reasoning_tokens",
+        "gen_ai.usage.details.thinking_tokens",  # pydantic-ai: Anthropic's word for it
+        "gen_ai.usage.details.thoughts_tokens",  # and Google's
+        "gen_ai.usage.output_tokens.reasoning",  # OpenRouter
     ),
     audio_input=("gen_ai.usage.audio.input_tokens", "gen_ai.usage.details.input_audio_tokens"),
     audio_output=("gen_ai.usage.audio.output_tokens", "gen_ai.usage.details.output_audio_tokens"),
 )
-#: Scopes whose ``input_tokens`` leave cached ones out, against the conventions.
-EXCLUSIVE_SCOPES = ("openlit.instrumentation.anthropic",)
+#: Scopes whose ``input_tokens`` leave cached ones out, against the conventions: they hand on what the API says.
+EXCLUSIVE_SCOPES = frozenset(
+    {
+        "openlit.instrumentation.anthropic",
+        "openlit.instrumentation.bedrock",
+        "opentelemetry.instrumentation.bedrock",  # Traceloop's
+        "opentelemetry.instrumentation.botocore",
+    }
+)
 
 _IDENTITY_KEYS = (
     *("gen_ai.operation.name", "llm.request.type", "gen_ai.provider.name", "gen_ai.system"),
@@ -118,7 +131,7 @@ def read(view: View, span: Span) -> None:
     overlay_details(view)
     read_identity(view, span)
     span.parameters = read_parameters(view)
-    span.usage = usage_of(view, USAGE, exclusive=view.scope in EXCLUSIVE_SCOPES)
+    span.usage = usage_of(view, USAGE, exclusive=view.in_any(EXCLUSIVE_SCOPES))
     read_finish(view, span)
     read_tool(view, span)
     read_content(view, span)

@@ -7,13 +7,14 @@ any of them (``generations``, ``usage_metadata``). Fields that a dialect has rea
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from spanhouse_server.model.span import Message, Span, Usage
 from spanhouse_server.normalise.messages import fold_message, fold_messages, fold_tool_definitions
 from spanhouse_server.normalise.parts import fold_parts
 from spanhouse_server.normalise.usage import UsageKeys, read_usage
-from spanhouse_server.normalise.values import name_of, names_of
+from spanhouse_server.normalise.values import name_of, names_of, number_of
 
 #: Of a provider's usage object, with nested details joined by a dot.
 USAGE = UsageKeys(
@@ -24,17 +25,23 @@ USAGE = UsageKeys(
         "prompt_tokens_details.cached_tokens",
         "input_tokens_details.cached_tokens",
         "input_token_details.cache_read",
+        "input_token_details.flex_cache_read",
+        "input_token_details.priority_cache_read",
         "cache_read_input_tokens",
     ),
     cache_write=(
         "prompt_tokens_details.cache_write_tokens",
         "input_token_details.cache_creation",
         "cache_creation_input_tokens",
+        "cache_write_input_tokens",  # Haystack's Bedrock
     ),
     reasoning=(
         "completion_tokens_details.reasoning_tokens",
         "output_tokens_details.reasoning_tokens",
         "output_token_details.reasoning",
+        "output_token_details.flex_reasoning",
+        "output_token_details.priority_reasoning",
+        "reasoning_tokens",  # Perplexity
     ),
     audio_input=(
         "prompt_tokens_details.audio_tokens",
@@ -56,9 +63,12 @@ USAGE = UsageKeys(
     ),
     image_input=("prompt_tokens_details.image_tokens", "input_tokens_details.image_tokens"),
     image_output=("completion_tokens_details.image_tokens", "output_tokens_details.image_tokens"),
-    web_search=("server_tool_use.web_search_requests",),
+    tool_use=("citation_tokens", "output_token_details.citation_tokens"),  # Perplexity
+    web_search=("server_tool_use.web_search_requests", "num_search_queries"),
     service_tier=("service_tier",),
 )
+#: Service tiers that LangChain tells by the names of the details: ``{"flex": 70, "flex_cache_read": 30}``.
+LANGCHAIN_TIERS = ("flex", "priority")
 _ANTHROPIC_ONLY = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})
 #: What of a request is not a parameter, because it has a field of its own or is no business of the model.
 NOT_PARAMETERS = frozenset(
@@ -99,6 +109,15 @@ def read_answer(span: Span, answer: Mapping[str, Any]) -> None:
     usage = answer.get("usage") or answer.get("usage_metadata")
     if isinstance(usage, dict):
         add_usage(span, read_provider_usage(usage))
+        if span.cost.reported_usd is None:
+            span.cost.reported_usd = _charged(usage)
+
+
+def _charged(usage: Mapping[str, Any]) -> Decimal | None:
+    """Return what a provider says it charged, in US dollars: OpenRouter in one figure, Perplexity with its parts."""
+    told = usage.get("cost")
+    cost = number_of(told.get("total_cost") if isinstance(told, dict) else told)
+    return Decimal(str(cost)) if cost is not None and cost >= 0 else None
 
 
 def _how_ended(answer: Mapping[str, Any]) -> list[str]:
@@ -175,8 +194,13 @@ def read_provider_usage(usage: Mapping[str, Any]) -> Usage:
             flat.update({f"{key}.{inner}": item for inner, item in value.items()})
         else:
             flat[key] = value
-    exclusive = "total_tokens" not in flat and not _ANTHROPIC_ONLY.isdisjoint(flat)
-    return read_usage(flat, USAGE, exclusive)
+    # Who renames Anthropic's `input_tokens` to OpenAI's name adds the cached ones (Haystack, LiteLLM).
+    exclusive = "input_tokens" in flat and "total_tokens" not in flat and not _ANTHROPIC_ONLY.isdisjoint(flat)
+    read = read_usage(flat, USAGE, exclusive)
+    if read.known and not read.service_tier:
+        named = (tier for tier in LANGCHAIN_TIERS if f"input_token_details.{tier}" in flat)
+        read.service_tier = next(named, "")
+    return read
 
 
 def add_usage(span: Span, usage: Usage) -> None:

@@ -6,6 +6,7 @@ The outer span (``ai.generateText``) is the run with all its steps, the inner on
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from spanhouse_server.model.span import Message, Part, Span
@@ -29,6 +30,8 @@ USAGE = UsageKeys(
     cache_write=(_INPUT + "cacheWriteTokens",),
     reasoning=(_OUTPUT + "reasoningTokens", "ai.usage.reasoningTokens"),
 )
+#: The keys of ``providerMetadata`` under which APIs tell that count cached tokens beside the input.
+_EXCLUSIVE = ("anthropic", "bedrock")
 #: The first word of ``operation.name``: category and operation.
 KINDS = {
     "ai.toolCall": ("tool", "execute_tool"),
@@ -104,30 +107,56 @@ def _read_parameters(view: View) -> dict[str, Any]:
 
 
 def _read_usage(view: View, span: Span) -> None:
-    """Read the counts. Before SDK 6, which has details of the input, Anthropic's input left out cached tokens.
+    """Read the counts. Before SDK 6, which has details of the input, some APIs' input left out cached tokens.
 
-    The provider's own figures are told beside: how long a cache lives, searches, the service tier.
+    The provider's own figures are told beside: how long a cache lives, searches, the service tier, what it charged.
     """
-    before_6 = span.provider == "anthropic" and not any(key.startswith(_INPUT) for key in view.attributes)
-    attributes = view.attributes
     told = view.json("ai.response.providerMetadata")
-    metadata = told.get(span.provider) if isinstance(told, dict) else None
-    if not isinstance(metadata, dict):
-        metadata = {}
+    told = told if isinstance(told, dict) else {}
+    api = _exclusive_api(view, span, told)
+    before_6 = bool(api) and not any(key.startswith(_INPUT) for key in view.attributes)
+    metadata: dict[str, Any] = next(
+        (told[key] for key in (api, span.provider, "vertex") if isinstance(told.get(key), dict)), {}
+    )
+    raw = metadata.get("usage")
+    attributes = view.attributes
     if before_6:
+        counts = {**(raw if isinstance(raw, dict) else {}), **metadata}
+        written = counts.get("cacheCreationInputTokens", counts.get("cacheWriteInputTokens"))
         attributes = {
-            _INPUT + "cacheReadTokens": count_of(metadata.get("cacheReadInputTokens")),
-            _INPUT + "cacheWriteTokens": count_of(metadata.get("cacheCreationInputTokens")),
+            _INPUT + "cacheReadTokens": count_of(counts.get("cacheReadInputTokens")),
+            _INPUT + "cacheWriteTokens": count_of(written),
             **attributes,
         }
     span.usage = read_usage(attributes, USAGE, exclusive=before_6)
-    if span.usage.known and isinstance(metadata.get("usage"), dict):
+    if span.usage.known and isinstance(raw, dict):
         basis = span.usage.basis
-        add_usage(span, read_provider_usage(metadata["usage"]))
+        add_usage(span, read_provider_usage(raw))
         span.usage.basis = basis
     tier = metadata.get("serviceTier")
     if span.usage.known and isinstance(tier, str):
         span.usage.service_tier = fold_tier(tier)
+    _read_cost(span, told)
+
+
+def _exclusive_api(view: View, span: Span, told: dict[str, Any]) -> str:
+    """Return which API served that counts cached tokens beside the input, if one did: Anthropic's or Bedrock's.
+
+    Claude is sold by others too, who speak Anthropic's API (``vertex.anthropic.messages``) or hand its words on.
+    """
+    found = next((key for key in _EXCLUSIVE if key in told), "")
+    if not found and "anthropic" in view.name("ai.model.provider", "gen_ai.system"):
+        return "anthropic"
+    return found or ("bedrock" if span.provider == "aws.bedrock" else "")
+
+
+def _read_cost(span: Span, told: dict[str, Any]) -> None:
+    """Read what a gateway says it charged: Vercel's for the call, OpenRouter with the usage."""
+    for key, inner in (("gateway", told.get("gateway")), ("openrouter", told.get("openrouter"))):
+        holder = inner.get("usage") if key == "openrouter" and isinstance(inner, dict) else inner
+        cost = number_of(holder.get("cost")) if isinstance(holder, dict) else None
+        if cost is not None and cost >= 0:
+            span.cost.reported_usd = Decimal(str(cost))
 
 
 def _read_ttft(view: View, span: Span) -> None:

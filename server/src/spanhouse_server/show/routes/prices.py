@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path
 
 from spanhouse_server.clock import now_ns, rfc3339
 from spanhouse_server.model.prices import OwnPrice
+from spanhouse_server.normalise.names import fold_provider
 from spanhouse_server.price import list_version
 from spanhouse_server.query.times import parse_time
 from spanhouse_server.show.auth import Admin, ProjectId
@@ -35,7 +36,7 @@ def post_price(context: Context, project_id: ProjectId, body: PriceInput) -> Jso
             project_id=project_id,
             model=body.model,
             rates=rates,
-            provider=body.provider,
+            provider=fold_provider(body.provider) or body.provider,
             service_tier=body.service_tier,
             above_input_tokens=body.above_input_tokens,
             from_ns=parse_time(body.effective_from, now_ns(), "effective_from") if body.effective_from else 0,

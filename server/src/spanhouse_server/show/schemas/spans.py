@@ -78,7 +78,7 @@ class UsageDetail(Reply):
     counted: bool = Field(description="Does it count in sums?")
     counted_reason: str = Field(
         description="Why: model_call, only_figures, best_informed; or why not: wraps_call, repeats_children,"
-        " inside_call, same_response: <span id>, same_call: <span id>, other_trace: <trace id>/<span id>."
+        " inside_call, same_response: <span id>, same_call: <span id>, summed_by: <span id>, other_trace: <trace id>/<span id>."
         " Empty: nothing to count."
     )
 

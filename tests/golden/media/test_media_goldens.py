@@ -1,0 +1,177 @@
+"""Calls with large images, sound and files, as real instrumentations told them: parts, blobs, rows, tokens, money.
+
+Expected is what the fake provider was sent and what it answered (``expected``), and the files themselves.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import sha256
+
+import pytest
+from genai_prices import types
+from genai_prices.data_snapshot import get_snapshot
+
+from spanhouse_server.drain.transform import prepare_trace
+from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.model.span import Span, Usage
+from spanhouse_server.normalise import normalise, redact_log
+from spanhouse_server.price import price
+from spanhouse_server.store import rows
+from spanhouse_server.store.bare import bare_span
+from spanhouse_server.store.jsontext import dump
+from tests.fakes.media import NAMES, file, hash_of
+from tests.golden.case import Truth
+from tests.golden.media.cases import case, names, parts_of, records, spans_of
+from tests.golden.media.record import CASES, WHOLE
+from tests.golden.media.told import told
+from tests.golden.test_golden import ANTHROPIC_SDK
+from tests.unit.normalise.settle_facts import settle_all
+
+TYPES = {"png": ("image", "image/png"), "wav": ("audio", "audio/wav"), "pdf": ("document", "application/pdf")}
+#: What of the media may stand in no row: pieces of each alphabet, from within each file.
+PIECES = [
+    piece
+    for data in map(file, NAMES)
+    for at in range(300, len(data) - 300, max(len(data) // 5, 300))
+    for piece in (
+        base64.b64encode(data[at - at % 3 : at - at % 3 + 60]),
+        base64.urlsafe_b64encode(data[at - at % 3 : at - at % 3 + 60]),
+        repr(data[at : at + 40])[2:-1].encode(),
+    )
+]
+MAX_ROW_BYTES = 16_000
+FILES_HASH = "58016ac362135e332037ed6e98ee2b994e0ac4c0ee68b561ccc526842f6c1adf"
+
+
+def model_spans(name: str) -> list[Span]:
+    """Return the spans of the model calls, the inner one where two tell of the same, and no client's own report."""
+    spans = [span for span in spans_of(name) if span.category == "llm" and span.raw.scope.name != ANTHROPIC_SDK]
+    outer = {span.raw.parent_span_id for span in spans}
+    return [span for span in spans if span.raw.span_id not in outer]
+
+
+def list_price(truth: Truth, usage: Usage, at_ns: int) -> Decimal:
+    """Return what the public list charges for a call, sound and pictures by their own prices."""
+    told = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "input_audio_tokens": usage.audio_input_tokens,
+        "output_audio_tokens": usage.audio_output_tokens,
+        "output_image_tokens": usage.image_output_tokens,
+    }
+    provider = {"messages": "anthropic", "gemini": "google"}.get(truth.api, "openai")
+    moment = datetime.fromtimestamp(at_ns / 1e9, UTC)
+    counted = types.Usage(**{name: count for name, count in told.items() if count})
+    return get_snapshot().calc(counted, truth.model, provider, None, moment).total_price
+
+
+def audio_tokens(truth: Truth) -> tuple[int, int]:
+    """Return the tokens of sound that were served, input and output, from a usage object of OpenAI or Gemini."""
+    usage = truth.usage or {}
+    details = [usage.get(key) or {} for key in ("prompt_tokens_details", "completion_tokens_details")]
+    heard = sum(each["tokenCount"] for each in usage.get("promptTokensDetails", ()) if each["modality"] == "AUDIO")
+    return (details[0].get("audio_tokens") or 0) + heard, details[1].get("audio_tokens") or 0
+
+
+def test_every_case_is_recorded() -> None:
+    assert names() == sorted(each.name for each in CASES)
+
+
+@pytest.mark.parametrize("name", names())
+def test_media_are_parts_in_their_places(name: str) -> None:
+    [span] = model_spans(name)
+    shown = told(name)
+    assert span.dialect == shown.dialect
+    sent = [each for each in case(name).sent if each.rpartition(".")[2] in shown.sent]
+    answered = list(shown.answered.get(name.rpartition("_")[2], ()))
+    for messages, wanted in ((span.input_messages, sent), (span.output_messages, answered)):
+        parts = parts_of(messages)
+        assert len(parts) == len(wanted), parts
+        for part, each in zip(parts, wanted, strict=True):
+            modality, kind = TYPES[each.rpartition(".")[2]]
+            assert (part["type"], part["modality"], part["mime_type"]) == ("uri", modality, kind)
+            if part["uri"].startswith(shown.elsewhere or "none"):
+                assert part["size_bytes"] == len(file(each))
+                continue
+            scheme, _, digits = part["uri"].partition("/")
+            assert scheme == "spanhouse-blob:sha256"
+            assert hash_of(each).startswith(digits)
+            if shown.sizes:
+                assert (digits, part["size_bytes"]) == (hash_of(each), len(file(each)))
+            assert "truncated" not in part
+    assert not span.truncated
+
+
+@pytest.mark.parametrize("name", names())
+def test_blobs_are_the_bytes_that_were_sent(name: str) -> None:
+    recorded = case(name)
+    wanted = {hash_of(each): file(each) for each in NAMES}
+    kept = {blob.hash for span in spans_of(name) for blob in span.blobs} | set(recorded.uploads)
+    for span in spans_of(name):
+        for blob in span.blobs:
+            assert base64.b64decode(blob.data, validate=True) == wanted[blob.hash]
+            assert blob.size_bytes == len(wanted[blob.hash])
+    shown = told(name)
+    expected = {hash_of(each) for each in recorded.sent if each.rpartition(".")[2] in shown.kept}
+    if not shown.elsewhere:
+        expected |= {hash_of(each) for each in shown.answered.get(name.rpartition("_")[2], ())}
+    assert expected <= kept <= set(wanted)
+
+
+@pytest.mark.parametrize("name", names())
+def test_rows_hold_nothing_of_the_media(name: str) -> None:
+    facts: dict[str, list[SpanFacts]] = {}
+    for span in spans_of(name):
+        span.cost = price(span)
+        row = bare_span(rows.span_values("p", 1, 0, span))
+        assert len(row) < MAX_ROW_BYTES
+        assert not any(piece in row for piece in PIECES)
+        assert len(span.input_preview) <= 200 >= len(span.output_preview)
+        facts.setdefault(span.raw.trace_id, []).append(rows.facts_of(1, 0, span))
+    for its in facts.values():
+        prepared = prepare_trace("p", its, 1)
+        assert not any(piece in prepared.index_rows + prepared.trace_row for piece in PIECES)
+    for log in records(name)[1]:
+        row = dump(rows.log_row("p", 1, 0, redact_log(log, []), True))
+        assert len(row) < MAX_ROW_BYTES
+        assert not any(piece in row for piece in PIECES)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_second_reading_says_the_same(name: str) -> None:
+    raw_logs = records(name)[1]
+    for span in spans_of(name):
+        mine = [redact_log(log, []) for log in raw_logs if log.span_id == span.raw.span_id]
+        again = normalise(span.raw, mine)
+        assert again.raw == span.raw
+        assert again.blobs == []
+        assert (again.input_messages, again.output_messages) == (span.input_messages, span.output_messages)
+
+
+@pytest.mark.parametrize("name", names())
+def test_tokens_and_cost_are_those_served(name: str) -> None:
+    [truth] = case(name).served
+    [span] = model_spans(name)
+    for each in spans_of(name):
+        each.cost = price(each)
+    traces = [one.trace for one in settle_all(rows.facts_of(1, 0, each) for each in spans_of(name)).values()]
+    assert sum(trace.input_tokens or 0 for trace in traces) == truth.input_tokens
+    assert sum(trace.output_tokens or 0 for trace in traces) == truth.output_tokens
+    cost = sum((trace.cost_usd for trace in traces if trace.cost_usd is not None), Decimal(0))
+    assert cost == list_price(truth, span.usage, span.raw.start_ns)
+    assert {each.cost.status for each in spans_of(name) if each.category == "llm"} == {"priced"}
+    heard = audio_tokens(truth) if told(name).audio else (0, 0)
+    assert (span.usage.audio_input_tokens or 0, span.usage.audio_output_tokens or 0) == heard
+
+
+def test_one_payload_is_kept_whole() -> None:
+    [(_, body)] = case(WHOLE[0]).bodies
+    assert base64.b64encode(file("sound.wav")) in body
+
+
+def test_files_are_the_same_everywhere() -> None:
+    """Packed payloads hold on to every byte of them."""
+    assert sha256(b"".join(map(file, NAMES))).hexdigest() == FILES_HASH
