@@ -26,9 +26,10 @@ MADE_UP := tests/unit/show/test_schema.py
 
 test: setup lint types ## Install what is missing and run every test
 	cd web && npm test
-	# All tests of this file have one id, of which xdist would run one.
+	# All tests of this file have one id, of which xdist would run one. The order of the files is theirs: those with few
+	# tests, which are the longest, would come last, when one of the two has nothing left to do.
 	$(BIN)/pytest $(MADE_UP)
-	$(BIN)/pytest -n 2 --dist loadfile --ignore=$(MADE_UP) $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=$(MADE_UP) $(ARGS)
 
 unit: $(INSTALLED) ## Run the quick tests only
 	$(BIN)/pytest tests/unit tests/golden tests/house $(ARGS)
