@@ -150,6 +150,18 @@ def test_only_a_drain_that_is_behind_puts_merging_off(
         spool.close()
 
 
+class Hurried(Workshop):
+    """Notes whether a second process is wanted."""
+
+    def __init__(self, processes: int) -> None:
+        super().__init__(processes)
+        self.wishes: list[bool] = []
+
+    def hurry(self, wanted: bool) -> None:
+        self.wishes.append(wanted)
+        super().hurry(wanted)
+
+
 def test_batches_of_a_backlog_are_larger(store: ColumnarStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = [otlp.request(otlp.span(hex_id(f"{number}"), hex_id("s", 16), "", "s", T0, NS)) for number in range(12)]
     monkeypatch.setattr(pipeline, "BATCH_BYTES", len(bodies[0]) + 1)
@@ -159,7 +171,9 @@ def test_batches_of_a_backlog_are_larger(store: ColumnarStore, tmp_path: Path, m
     try:
         for body in bodies:
             asyncio.run(spool.append("p", "traces", body, records=1))
-        Pipeline(spool, noting, Workshop(0), dict, Metrics(), Health())._drain()  # type: ignore[arg-type]
+        workshop = Hurried(0)
+        Pipeline(spool, noting, workshop, dict, Metrics(), Health())._drain()  # type: ignore[arg-type]
+        assert workshop.wishes[: BEHIND_BATCHES + 1] == [False] * BEHIND_BATCHES + [True]
         small = BEHIND_BATCHES + BATCHES_AHEAD - 1  # what was claimed before the drain was behind
         assert noting.inserted_spans[:small] == [1] * small
         assert max(noting.inserted_spans) == 3

@@ -84,6 +84,9 @@ def test_a_second_process_helps_while_it_is_wanted(tmp_path: Path, monkeypatch: 
         assert len(both) == 2
 
         workshop.hurry(False)  # too soon
+        workshop.hurry(True)
+        wait([workshop.submit([entry(number)], {}, 1) for number in range(2)])
+        assert processes() - before == both
         last = workshop.submit([entry(4)], {}, 1), workshop.submit([entry(5)], {}, 1)
         monkeypatch.setattr("spanhouse_server.drain.workshop.HELPER_STAYS_S", 0.0)
         workshop.hurry(False)

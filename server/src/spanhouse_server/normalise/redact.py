@@ -127,8 +127,7 @@ def _end_of(text: str, quote: str, begin: int) -> int:
         first = found
         while first > begin and text[first - 1] == "\\":
             first -= 1
-        backslashes = found - first
-        if backslashes >= own and (backslashes - own) % (2 * own + 2) == 0:
+        if (found - first - own) % (2 * own + 2) == 0:
             return found - own
         found = text.find(quote[-1], found + 1)
     return len(text)
