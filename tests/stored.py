@@ -12,6 +12,7 @@ from typing import Any
 from spanhouse_server.model.raw import RawEvent, RawLink, RawLog, RawMetricPoint, RawSpan, Scope
 from spanhouse_server.model.span import Cost, Span, Usage
 from spanhouse_server.normalise.settle import settle
+from spanhouse_server.spool import SqliteSpool
 from spanhouse_server.store import rows
 from spanhouse_server.store.contract import ColumnarStore
 from tests.templates import new_columnar
@@ -29,6 +30,16 @@ def columnar(folder: Path) -> Iterator[ColumnarStore]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def small_spool(folder: Path) -> Iterator[SqliteSpool]:
+    """Give a spool of 1 MiB that does not wait for the disk, closed at the end."""
+    spool = SqliteSpool(folder / "spool.db", max_bytes=1 << 20, max_age_s=60, min_free_bytes=0, fsync="off")
+    try:
+        yield spool
+    finally:
+        spool.close()
 
 
 def hex_id(text: str, length: int = 32) -> str:

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import os
-from hashlib import sha256
 
 import pytest
 
 from spanhouse_server.errors import NotFound
-from spanhouse_server.model.blob import Blob
 from spanhouse_server.query.blobs import blob_bytes, blob_head
-from spanhouse_server.store.blobs import BlobRows, keep_blobs
 from spanhouse_server.store.contract import ColumnarStore
-from tests.samples_media import b64
+from tests.contract.blobs_put import T0, put
 from tests.stored import NS
-
-T0 = 4_000_000_000 * NS
-
-
-def put(store: ColumnarStore, project: str, data: bytes, at_ns: int = T0, days: int = 30) -> str:
-    digest = sha256(data).hexdigest()
-    rows = BlobRows()
-    rows.add(project, at_ns, days, [Blob(digest, "image/png", len(data), b64(data))])
-    keep_blobs(store, rows)
-    return digest
 
 
 @pytest.mark.parametrize("size", [1, 1024, 100_000, 5_000_000])

@@ -12,22 +12,12 @@ from spanhouse_server.model.blob import Blob
 from spanhouse_server.query.blobs import blob_bytes
 from spanhouse_server.store.blobs import FOR_EVER, MAX_SHOWN, BlobRows, keep_blobs
 from spanhouse_server.store.contract import ColumnarStore
+from tests.contract.blobs_put import T0, put
 from tests.samples_media import b64
 from tests.stored import NS
 
 DAY_S = 86_400
 DAY_NS = DAY_S * NS
-#: Far ahead: a merge would drop what is past its retention.
-T0 = 4_000_000_000 * NS
-
-
-def put(store: ColumnarStore, project: str, data: bytes, at_ns: int = T0, days: int = 30) -> str:
-    """Store a blob as seen in a record; return its hash."""
-    digest = sha256(data).hexdigest()
-    found = BlobRows()
-    found.add(project, at_ns, days, [Blob(digest, "image/png", len(data), b64(data))])
-    keep_blobs(store, found)
-    return digest
 
 
 def show(store: ColumnarStore, project: str, at_ns: int, days: int, *hash_starts: str) -> None:

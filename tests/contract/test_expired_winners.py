@@ -24,7 +24,7 @@ from spanhouse_server.spool.contract import SpoolEntry
 from spanhouse_server.store.contract import ColumnarStore, RecordsStore
 from spanhouse_server.store.own_prices import book_of
 from tests import otlp
-from tests.stored import hex_id
+from tests.stored import hex_id, small_spool
 from tests.templates import new_records
 
 TABLES = ("spans", "span_index", "traces")
@@ -128,10 +128,9 @@ class Project:
 
 @pytest.fixture
 def project(columnar: ColumnarStore, tmp_path: Path) -> Iterator[Project]:
-    spool = SqliteSpool(tmp_path / "spool.db", max_bytes=1 << 20, max_age_s=60, min_free_bytes=0, fsync="off")
     records = new_records(tmp_path / "records.db")
-    yield Project(columnar, spool, records)
-    spool.close()
+    with small_spool(tmp_path) as spool:
+        yield Project(columnar, spool, records)
     records.close()
 
 

@@ -219,6 +219,20 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def anonymous(case: Case, python: Path, body: bytes) -> bytes:
+    """Return a body without what tells of this machine.
+
+    Some emitters name its kernel, whatever they are told, and stack traces where libraries lie.
+    """
+    home = python.parent if case.environment in NODE_ENVIRONMENTS else python.parents[2]
+    return without(body, platform.release(), str(home), sys.base_prefix)
+
+
+def truth_of(provider: FakeProvider) -> list[dict[str, Any]]:
+    """Return what the provider served, but for the headers."""
+    return [{key: value for key, value in asdict(served).items() if key != "headers"} for served in provider.served]
+
+
 def record(case: Case, python: Path, provider: FakeProvider) -> None:
     """Run a case and write its bodies and the truth about it.
 
@@ -233,12 +247,10 @@ def record(case: Case, python: Path, provider: FakeProvider) -> None:
     target = PAYLOADS / case.name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    # Some emitters name the machine's kernel, whatever they are told, and stack traces where libraries lie.
-    home = python.parent if case.environment in NODE_ENVIRONMENTS else python.parents[2]
     for number, (signal, body) in enumerate(capture.bodies, 1):
-        (target / f"{number}-{signal}.pb").write_bytes(without(body, platform.release(), str(home), sys.base_prefix))
+        (target / f"{number}-{signal}.pb").write_bytes(anonymous(case, python, body))
     EXPECTED.mkdir(exist_ok=True)
-    truth = [{key: value for key, value in asdict(served).items() if key != "headers"} for served in provider.served]
+    truth = truth_of(provider)
     for served in truth:
         served["request"] = {key: value for key, value in served["request"].items() if key not in case.left_out}
     (EXPECTED / f"{case.name}.json").write_text(json.dumps(truth, indent=1, ensure_ascii=False) + "\n")

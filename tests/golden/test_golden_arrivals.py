@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +26,7 @@ from spanhouse_server.spool import SqliteSpool
 from spanhouse_server.spool.contract import SpoolEntry
 from spanhouse_server.store.contract import ColumnarStore
 from tests.golden.case import HERE, RECEIVED_NS, all_cases
-from tests.stored import columnar
+from tests.stored import columnar, small_spool
 from tests.unit.normalise.settle_facts import settle_all
 
 #: Raised by hand for a longer search.
@@ -120,10 +119,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnarStore]:
 
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteSpool]:
-    folder: Path = tmp_path_factory.mktemp("spool")
-    opened = SqliteSpool(folder / "spool.db", max_bytes=1 << 20, max_age_s=60, min_free_bytes=0, fsync="off")
-    yield opened
-    opened.close()
+    with small_spool(tmp_path_factory.mktemp("spool")) as opened:
+        yield opened
 
 
 def test_any_order_any_batches_and_any_repeats_end_alike(store: ColumnarStore, spool: SqliteSpool) -> None:

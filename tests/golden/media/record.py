@@ -12,11 +12,8 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-import platform
 import shutil
-import sys
 import tempfile
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,7 +23,20 @@ from tests.fakes.provider import FakeProvider
 from tests.golden.environments import NODE_ENVIRONMENTS, environment_node, environment_python
 from tests.golden.frameworks import RESOURCE
 from tests.golden.media.pack import pack
-from tests.golden.record import APPS, LANGSMITH, LATEST, LEGACY, MLFLOW, NOTHING, Capture, Case, _Handler, run, without
+from tests.golden.record import (
+    APPS,
+    LANGSMITH,
+    LATEST,
+    LEGACY,
+    MLFLOW,
+    NOTHING,
+    Capture,
+    Case,
+    _Handler,
+    anonymous,
+    run,
+    truth_of,
+)
 
 HERE = Path(__file__).parent
 PAYLOADS, EXPECTED, MEDIA_APPS = HERE / "payloads", HERE / "expected", HERE / "apps"
@@ -128,15 +138,13 @@ def record(case: Case, python: Path, provider: FakeProvider) -> None:
     target = PAYLOADS / case.name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    home = python.parent if case.environment in NODE_ENVIRONMENTS else python.parents[2]
     for number, (signal, whole) in enumerate(capture.bodies, 1):
-        body = without(whole, platform.release(), str(home), sys.base_prefix)
+        body = anonymous(case, python, whole)
         if case.name in WHOLE:
             (target / f"{number}-{signal}.pb").write_bytes(body)
         else:
             (target / f"{number}-{signal}.pb.zst").write_bytes(pack(body))
-    truth = [{key: value for key, value in asdict(served).items() if key != "headers"} for served in provider.served]
-    written = {"served": named(truth), "uploads": sorted(capture.uploads)}
+    written = {"served": named(truth_of(provider)), "uploads": sorted(capture.uploads)}
     EXPECTED.mkdir(exist_ok=True)
     (EXPECTED / f"{case.name}.json").write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
     size = sum(len(body) for _, body in capture.bodies)

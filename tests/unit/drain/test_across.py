@@ -28,7 +28,7 @@ from spanhouse_server.spool.contract import SpoolEntry
 from spanhouse_server.store.contract import ColumnarStore
 from tests import otlp
 from tests.golden import record as golden
-from tests.stored import NS, T0, columnar, hex_id
+from tests.stored import NS, T0, columnar, hex_id, small_spool
 
 NUMBERS = iter(range(1, 1_000_000))
 MODEL = "gpt-4o-2024-08-06"
@@ -181,10 +181,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColumnarStore]:
 
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteSpool]:
-    folder: Path = tmp_path_factory.mktemp("spool")
-    opened = SqliteSpool(folder / "spool.db", max_bytes=1 << 20, max_age_s=60, min_free_bytes=0, fsync="off")
-    yield opened
-    opened.close()
+    with small_spool(tmp_path_factory.mktemp("spool")) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
