@@ -7,7 +7,7 @@ their traces left them, and are read by time, in which that table is ordered.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from spanhouse_server.normalise.settle_across import (
 )
 from spanhouse_server.normalise.settle_ids import is_stream_key
 from spanhouse_server.normalise.settle_usage import OTHER_TRACE
+from spanhouse_server.store.chunks import chunks
 from spanhouse_server.store.contract import ColumnarStore, TraceKey
 
 #: Keys of calls per statement.
@@ -81,7 +82,7 @@ class _Asked(NamedTuple):
     from_ns: int
     to_ns: int
     ended_ns: int
-    keys: list[str]
+    keys: Sequence[str]
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -229,5 +230,5 @@ def _ranges(calls: Iterable[Call]) -> Iterator[_Asked]:
         from_ns = min(call.since_ns for call in part) - MAX_SKEW_NS
         until_ns = max(call.until_ns for call in part) + MAX_SKEW_NS
         keys = sorted({call.key for call in part})
-        for at in range(0, len(keys), CHUNK):
-            yield _Asked(from_ns, until_ns, part[0].start_ns - 2 * MAX_SKEW_NS, keys[at : at + CHUNK])
+        for some in chunks(keys, CHUNK):
+            yield _Asked(from_ns, until_ns, part[0].start_ns - 2 * MAX_SKEW_NS, some)

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from spanhouse_server.clock import NS_PER_S, now_ns
 from spanhouse_server.drain.transform import PreparedTrace
-from spanhouse_server.drain.waiting_scores import CHUNK, WaitingScores, chunks
+from spanhouse_server.drain.waiting_scores import CHUNK, WaitingScores
 from spanhouse_server.store import rows
+from spanhouse_server.store.chunks import chunks
 from spanhouse_server.store.contract import ColumnarStore, TraceKey
 
 #: Judgements moved in one go: bounds them in memory where thousands judge one answer.
@@ -63,7 +64,7 @@ class Placing:
         for project_id, judgements in by_project.items():
             self._store_judgements(project_id, judgements)
         for project_id, answers in self._waiting.awaited(stored, changed).items():
-            for part in chunks(sorted(answers)):
+            for part in chunks(sorted(answers), CHUNK):
                 # The answers had no span before, so all their spans lie in these traces.
                 traces = sorted(set().union(*(answers[response_id] for response_id in part)))
                 self._move(project_id, _targets(self._store, project_id, part, traces if len(traces) <= CHUNK else ()))
@@ -72,7 +73,7 @@ class Placing:
         by_answer: dict[str, list[Mapping[str, Any]]] = {}
         for response_id, row in judgements:
             by_answer.setdefault(response_id, []).append(row)
-        for part in chunks(sorted(by_answer)):
+        for part in chunks(sorted(by_answer), CHUNK):
             targets = _targets(self._store, project_id, part)
             waiting = self._put(project_id, {response_id: by_answer[response_id] for response_id in part}, targets)
             if not waiting:
@@ -88,7 +89,7 @@ class Placing:
         """Store judgements on their targets, or waiting; return the answers of those that wait."""
         score_ids = sorted({row["score_id"] for given in by_answer.values() for row in given})
         earlier: dict[str, list[Mapping[str, Any]]] = {}
-        for part in chunks(score_ids):
+        for part in chunks(score_ids, CHUNK):
             for old in self._rows(project_id, "score_id IN {scores:Array(String)}", {"scores": part}, list(by_answer)):
                 earlier.setdefault(old["score_id"], []).append(old)
         made: list[Mapping[str, Any]] = []

@@ -15,6 +15,7 @@ from spanhouse_server.drain.again import COLUMNS, genai_logs, span_again
 from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.store import rows
 from spanhouse_server.store.blobs import BlobRows, keep_blobs
+from spanhouse_server.store.chunks import chunks
 from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
 
 #: Trace ids per statement.
@@ -34,7 +35,7 @@ def join_logs(store: ColumnarStore, touched: Iterable[SpanKey], book: PriceBook 
     changed: set[TraceKey] = set()
     for project_id, traces in by_project.items():
         with_logs = [key for key in _spans_with_logs(store, project_id, traces) if key[1] in traces[key[0]]]
-        for part in _chunks(with_logs, SPANS_CHUNK):
+        for part in chunks(with_logs, SPANS_CHUNK):
             changed |= _join(store, project_id, part, book)
     return changed
 
@@ -55,7 +56,7 @@ def _join(store: ColumnarStore, project_id: str, spans: Sequence[tuple[str, str]
 
 def _spans_with_logs(store: ColumnarStore, project_id: str, trace_ids: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield the spans of these traces that have GenAI log records."""
-    for part in _chunks(sorted(trace_ids), CHUNK):
+    for part in chunks(sorted(trace_ids), CHUNK):
         found = store.select(
             """
             SELECT trace_id, arraySort(groupUniqArray(span_id)) AS span_ids FROM logs
@@ -82,7 +83,3 @@ def _spans(store: ColumnarStore, project_id: str, spans: Sequence[tuple[str, str
 
 def _traces_of(spans: Sequence[tuple[str, str]]) -> list[str]:
     return sorted({trace_id for trace_id, _ in spans})
-
-
-def _chunks(whole: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (whole[start : start + size] for start in range(0, len(whole), size))

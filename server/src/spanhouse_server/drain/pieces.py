@@ -6,7 +6,7 @@ is the root that stands for its trace. Repeating is harmless: the same pieces gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from spanhouse_server import price
@@ -17,6 +17,7 @@ from spanhouse_server.normalise import referred
 from spanhouse_server.normalise.langfuse_events import EVENT_PREFIX, root_hex, span_of
 from spanhouse_server.store import rows
 from spanhouse_server.store.blobs import BlobRows, keep_blobs
+from spanhouse_server.store.chunks import chunks
 from spanhouse_server.store.contract import ColumnarStore, SpanKey, TraceKey
 from spanhouse_server.store.jsontext import dump
 from spanhouse_server.store.readback import RAW_LOG_COLUMNS, raw_log
@@ -55,24 +56,20 @@ def assemble_spans(
     new_spans = 0
     for project_id, spans in by_project.items():
         roots = {(trace_id, root_hex(trace_id)) for trace_id, _ in spans}
-        for part in _chunks(sorted(spans - roots)):
+        for part in chunks(sorted(spans - roots), CHUNK):
             made = _assemble(store, project_id, part, {}, first, repeated, book)
             changed, new_spans = changed | made.traces, new_spans + made.new_spans
-        for part in _chunks(sorted(roots)):
+        for part in chunks(sorted(roots), CHUNK):
             latest = _latest(store, project_id, part)
             made = _assemble(store, project_id, part, latest, first, repeated, book)
             changed, new_spans = changed | made.traces, new_spans + made.new_spans
     return Assembled(changed, new_spans)
 
 
-def _chunks(spans: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
-    return (spans[start : start + CHUNK] for start in range(0, len(spans), CHUNK))
-
-
 def _assemble(
     store: ColumnarStore,
     project_id: str,
-    spans: list[tuple[str, str]],
+    spans: Sequence[tuple[str, str]],
     latest: Mapping[str, tuple[int, int]],
     first: Mapping[TraceKey, int],
     repeated: Repeated,
@@ -109,7 +106,7 @@ def _assemble(
     return Assembled({(project_id, trace_id) for trace_id, _ in versions}, len(versions) - again)
 
 
-def _versions(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]]) -> dict[SpanKey, int]:
+def _versions(store: ColumnarStore, project_id: str, spans: Sequence[tuple[str, str]]) -> dict[SpanKey, int]:
     """Return the versions of those of these spans that are stored."""
     found = store.select(
         """
@@ -123,7 +120,7 @@ def _versions(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]
     return {(project_id, row["trace_id"], row["span_id"]): row["newest"] for row in found}
 
 
-def _pieces(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]]) -> _Pieces:
+def _pieces(store: ColumnarStore, project_id: str, spans: Sequence[tuple[str, str]]) -> _Pieces:
     found = store.select(
         f"""
         SELECT version, retention_days, {", ".join(RAW_LOG_COLUMNS)} FROM logs FINAL
@@ -145,7 +142,7 @@ def _pieces(store: ColumnarStore, project_id: str, spans: list[tuple[str, str]])
     return pieces
 
 
-def _latest(store: ColumnarStore, project_id: str, roots: list[tuple[str, str]]) -> dict[str, tuple[int, int]]:
+def _latest(store: ColumnarStore, project_id: str, roots: Sequence[tuple[str, str]]) -> dict[str, tuple[int, int]]:
     """Return for each trace the latest end and the newest version among the spans below its root."""
     found = store.select(
         """

@@ -6,7 +6,7 @@ start, a deleting row goes in under the old one; it does not matter which crash 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from spanhouse_server.drain.across import judge
@@ -15,6 +15,7 @@ from spanhouse_server.model.facts import IndexRow, SettledTrace, TraceRow
 from spanhouse_server.normalise.settle import settle
 from spanhouse_server.normalise.settle_across import calls_in
 from spanhouse_server.store import rows
+from spanhouse_server.store.chunks import chunks
 from spanhouse_server.store.contract import ColumnarStore, IndexKeys, TraceKey
 
 #: Traces settled in one go: bounds memory when a log burst or replay touches very many.
@@ -36,8 +37,7 @@ def settle_traces(
     for settling in range(ROUNDS):
         ordered = sorted(pending)
         pending = set()
-        for start in range(0, len(ordered), CHUNK):
-            chunk = ordered[start : start + CHUNK]
+        for chunk in chunks(ordered, CHUNK):
             pending |= _settle_chunk(store, chunk, version + settling, recent, sizes, asked=not settling)
         if not pending:
             break
@@ -46,7 +46,7 @@ def settle_traces(
 
 def _settle_chunk(
     store: ColumnarStore,
-    traces: list[TraceKey],
+    traces: Sequence[TraceKey],
     version: int,
     recent: RecentCalls | None,
     sizes: dict[TraceKey, int],

@@ -10,10 +10,11 @@ the batch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from spanhouse_server.clock import NS_PER_S, now_ns
 from spanhouse_server.drain.transform import PreparedTrace
+from spanhouse_server.store.chunks import chunks
 from spanhouse_server.store.contract import ColumnarStore, TraceKey
 
 log = logging.getLogger("spanhouse.pipeline")
@@ -125,7 +126,7 @@ class WaitingScores:
             if projects is None or project_id in projects:
                 by_project.setdefault(project_id, []).append(trace_id)
         for project_id, trace_ids in by_project.items():
-            for part in chunks(sorted(trace_ids)):
+            for part in chunks(sorted(trace_ids), CHUNK):
                 rows = self._store.select(
                     "SELECT DISTINCT trace_id, response_id FROM spans"
                     " WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)} AND response_id != ''",
@@ -137,7 +138,7 @@ class WaitingScores:
     def _asked(self, project_id: str, candidates: Mapping[str, set[str]]) -> dict[str, set[str]]:
         """Return those of the answers for which the store says that a judgement may wait."""
         waited: dict[str, set[str]] = {}
-        for part in chunks(sorted(candidates)):
+        for part in chunks(sorted(candidates), CHUNK):
             rows = self._store.select(_ASKED, {"project": project_id, "ids": part, "since_s": _since_s()})
             waited |= {row["response_id"]: candidates[row["response_id"]] for row in rows}
         return waited
@@ -165,11 +166,6 @@ class _Answers:
         self.count -= before - len(ids)
         if not ids:
             del self.by_project[project_id]
-
-
-def chunks(whole: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield ids in parts, each as many as one statement takes."""
-    return (whole[start : start + CHUNK] for start in range(0, len(whole), CHUNK))
 
 
 def _since_s() -> int:

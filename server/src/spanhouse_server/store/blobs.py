@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from spanhouse_server.clock import NS_PER_S
 from spanhouse_server.model.blob import Blob
 from spanhouse_server.store import rows
+from spanhouse_server.store.chunks import chunks
 from spanhouse_server.store.contract import ColumnarStore
 
 BlobKey = tuple[str, str]
@@ -139,10 +140,10 @@ def _kept(store: ColumnarStore, project_id: str, starts: Sequence[str]) -> list[
     whole = [start for start in starts if len(start) == _HASH_DIGITS]
     begun = [start for start in starts if len(start) < _HASH_DIGITS]
     found: set[_Kept] = set()
-    for at in range(0, len(whole), _CHUNK):
-        found.update(_select(store, project_id, "hash IN {hashes:Array(String)}", {"hashes": whole[at : at + _CHUNK]}))
-    for at in range(0, len(begun), _STARTS_CHUNK):
-        values = {f"start_{number}": start for number, start in enumerate(begun[at : at + _STARTS_CHUNK])}
+    for part in chunks(whole, _CHUNK):
+        found.update(_select(store, project_id, "hash IN {hashes:Array(String)}", {"hashes": part}))
+    for part in chunks(begun, _STARTS_CHUNK):
+        values = {f"start_{number}": start for number, start in enumerate(part)}
         condition = " OR ".join(f"startsWith(hash, {{{name}:String}})" for name in values)  # each a range of the key
         found.update(_select(store, project_id, f"({condition})", values))
     return list(found)

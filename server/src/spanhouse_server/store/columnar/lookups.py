@@ -13,6 +13,7 @@ import orjson
 from clickhouse_connect.driver.client import Client
 
 from spanhouse_server.model.facts import SpanFacts
+from spanhouse_server.store.chunks import chunks
 from spanhouse_server.store.columnar import timed
 from spanhouse_server.store.contract import IndexKeys, SpanKey, TraceKey
 from spanhouse_server.store.rows import money
@@ -134,8 +135,7 @@ def _each(client: Client, sql: str, traces: Iterable[TraceKey]) -> Iterator[tupl
     for project, trace_id in traces:
         by_project[project].add(trace_id)
     for project, ids in by_project.items():
-        ordered = sorted(ids)
-        for at in range(0, len(ordered), CHUNK):
-            parameters = {"project": project, "traces": ordered[at : at + CHUNK]}
+        for part in chunks(sorted(ids), CHUNK):
+            parameters = {"project": project, "traces": part}
             result = timed.read(client, sql, parameters, _UNBOUNDED)
             yield project, list(result.result_rows)
