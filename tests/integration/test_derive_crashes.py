@@ -162,14 +162,16 @@ def stream(folder: Path) -> None:
     worker.every_s = 0.05
     runner = Runner(store, records, workers=[worker], instance="here", clock_ns=clock)
     runner.start()
-    progress = folder / "progress"
+    progress, written = folder / "progress", folder / "progress.new"
     done = int(progress.read_text()) if progress.exists() else 0
     for batch in range(done, BATCHES):
         # The same batch again after a crash: seeded by its number, under later stamps.
         clock.ns += (batch + 1) * NS + time.monotonic_ns() % NS
         traffic = Traffic(store, clock, batch)
         traffic.rows(10, (0, 90), [f"{at:016x}" for at in random.Random(batch).sample(range(200), 10)])
-        progress.write_text(str(batch + 1))
+        # Put in place whole: the kill may come between opening the file and writing to it.
+        written.write_text(str(batch + 1))
+        written.replace(progress)
         time.sleep(0.03)
     wait = threading.Event()
     clock.ns += 100 * NS

@@ -112,6 +112,7 @@ async def _serve(house: House, listener: socket.socket) -> None:
     address.write_text(_url(settings.host, port), "utf-8")
     _leave_lasting_objects_alone()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    house.work()
     try:
         await server.serve(sockets=[listener])
     finally:

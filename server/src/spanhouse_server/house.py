@@ -72,7 +72,7 @@ class House:
         self._exits = ExitStack()
 
     def open(self) -> None:
-        """Open the stores and start draining. Raises ``ConfigError`` when that cannot work."""
+        """Open the stores. Raises ``ConfigError`` when that cannot work."""
         try:
             self._open()
         except BaseException:
@@ -123,6 +123,9 @@ class House:
         self.metrics.watch_alerts(self.records.alerts.counts)
         self.health.expect("drain", stale_after_s=DRAIN_STALE_S, required=False, vital=True)
         self.health.report("drain", True)
+
+    def work(self) -> None:
+        """Start draining and deriving: once it listens, for they would take the cores from what is still to start."""
         self.pipeline.start()
         if self.settings.workers:
             self.runner.start()

@@ -36,6 +36,7 @@ from spanhouse_server.drain.workshop import Workshop
 from spanhouse_server.errors import RowsRefused, SpanhouseError, Unavailable
 from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.ops.health import Health
+from spanhouse_server.ops.memory import give_memory_back
 from spanhouse_server.ops.metrics import Metrics, timed
 from spanhouse_server.spool.contract import Spool, SpoolEntry
 from spanhouse_server.store import bare
@@ -62,6 +63,8 @@ BEHIND_BATCHES = 3
 BEHIND_BYTES = 32 * 1024 * 1024
 #: … and two processes transform them.
 BEHIND_AHEAD = 3
+#: After so long without a batch the memory of the last ones is given back; they would have to fetch it anew.
+QUIET_S = 10.0
 #: Pause after the store or the disk refused, growing to the longest.
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
@@ -110,6 +113,7 @@ class Pipeline:
         self._recent = RecentCalls(store)
         self._placing = Placing(store)
         self._counting = Counting(spool)
+        self._drained_s: float | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spanhouse-drain", daemon=True)
 
@@ -138,7 +142,9 @@ class Pipeline:
             try:
                 if self._spool.wait(timeout_s=0.5):
                     self._drain()
+                    self._drained_s = time.monotonic()
                 self._workshop.hurry(False)
+                self._rest()
                 self._settle_owed()
                 self._health.report("drain", True)
                 failures = 0
@@ -151,6 +157,13 @@ class Pipeline:
                 self._health.report("drain", False, f"{type(error).__name__}: {error}")
             self._stopping.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
             failures += 1
+
+    def _rest(self) -> None:
+        """Give memory back, once, when it has been quiet for a while."""
+        if self._drained_s is not None and time.monotonic() - self._drained_s >= QUIET_S:
+            self._drained_s = None
+            self._workshop.rest()
+            give_memory_back()
 
     def _drain(self) -> None:
         """Drain until nothing waits; the batches after the one being stored are transformed meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from spanhouse_server.errors import BadRequest, ConfigError, DiskFull, QueryTimeout, StoreError, StoreUnavailable
 from spanhouse_server.store.columnar import open_columnar
+from spanhouse_server.store.columnar.embedded import ALLOCATOR_VARIABLE
 from spanhouse_server.store.columnar.faults import translate, translated
 from spanhouse_server.store.columnar.pool import ClientPool
 from spanhouse_server.store.rows import lines, span_row
@@ -125,11 +127,35 @@ rows = store.select("SELECT name, toUInt64(value) AS v FROM system.server_settin
                     "('max_server_memory_usage', 'mark_cache_size', 'primary_index_cache_size')")
 assert {{row["name"]: row["v"] for row in rows}}["max_server_memory_usage"] == 300 * 2**20
 assert sum(row["v"] for row in rows) < 400 * 2**20
+(row,) = store.select("SELECT value FROM system.merge_tree_settings WHERE name = 'concurrent_part_removal_threshold'")
+assert int(row["value"]) > 1000, "a hundred threads start to remove merged parts, and stay"
 rss = int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) // 1024
 assert rss < 350, rss
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("own", [None, "tcache_max:16384"])
+def test_the_engines_allocator_keeps_little_unless_it_is_told_otherwise(tmp_path: Path, own: str | None) -> None:
+    code = """
+import os, sys
+from spanhouse_server.store.columnar import open_columnar
+before = dict(os.environ)
+store = open_columnar(sys.argv[1])
+store.migrate()
+assert os.environ == before, "what it is told is not for programs started from here"
+(row,) = store.select("SELECT * FROM system.jemalloc_stats")
+print(*row.values())
+"""
+    told = {name: value for name, value in os.environ.items() if name != ALLOCATOR_VARIABLE}
+    if own is not None:
+        told[ALLOCATOR_VARIABLE] = own
+    command = [sys.executable, "-c", code, f"chdb://{tmp_path}/store"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=told)
+    assert done.returncode == 0, done.stderr
+    assert f"opt.tcache_max: {4096 if own is None else 16384}\n" in done.stdout
+    assert ("opt.prof: false" in done.stdout) is (own is None)
 
 
 class Closable:

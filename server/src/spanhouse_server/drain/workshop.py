@@ -8,7 +8,6 @@ is worked off with a second one beside the first, which leaves some time after.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import logging
 import multiprocessing
@@ -26,6 +25,7 @@ from spanhouse_server.drain import handover
 from spanhouse_server.drain.rows_file import Block, RowsFile, WrittenRows
 from spanhouse_server.drain.transform import Transformed, transform
 from spanhouse_server.model.prices import NO_PRICES, PriceBook
+from spanhouse_server.ops.memory import give_memory_back, keep_memory
 from spanhouse_server.spool.contract import SpoolEntry
 
 #: Allocations between looks for garbage cycles, in the transform processes.
@@ -35,10 +35,6 @@ GC_THRESHOLD = 200_000
 HELPER_STAYS_S = 30.0
 #: It takes what is left of the cores: proxied calls and requests go first.
 HELPER_NICE = 10
-
-M_TRIM_THRESHOLD = -1
-M_MMAP_THRESHOLD = -3
-KEPT_BYTES = 256 * 1024 * 1024
 
 log = logging.getLogger("spanhouse.pipeline")
 
@@ -71,6 +67,14 @@ class Workshop:
         elif self._helper is not None and now_s - self._hurried_s >= HELPER_STAYS_S:
             self._helper.shutdown(wait=False)
             self._helper = None
+
+    def rest(self) -> None:
+        """Have the processes give back what the last batches took: no more come for now."""
+        for pool in (self._pool, self._helper):
+            if pool is not None:
+                # One that has just died is noticed by the next batch.
+                with contextlib.suppress(BrokenProcessPool):
+                    pool.submit(give_memory_back)
 
     def submit(
         self,
@@ -180,7 +184,7 @@ def _begin_process(niceness: int) -> None:
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     # A batch makes hundreds of thousands of objects and no cycles; looking for cycles at Python's
     # usual pace costs a tenth of the time.
-    _keep_memory()
+    keep_memory()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
 
@@ -191,17 +195,6 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(0)
-
-
-def _keep_memory() -> None:
-    """Tell the C library to keep what a batch used for the next one (glibc only).
-
-    It would give tens of megabytes back and have every page zeroed again by the kernel, each time.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-        libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
 
 
 def _done(
