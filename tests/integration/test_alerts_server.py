@@ -92,14 +92,15 @@ def test_from_a_file_to_a_receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         done = subprocess.run([*command, "--channel", "ops"], capture_output=True, text=True, timeout=120)
         assert (done.returncode, done.stdout.splitlines()) == (0, [f"create {each}" for each in DONE]), done.stderr
 
-        with running(folder, env=ENV) as server:
+        # Without a public URL links go to where it listens.
+        with running(folder, env=ENV | {"SPANHOUSE_PUBLIC_URL": ""}) as server:
             until_s = time.monotonic() + 60
             while not receiver.got and time.monotonic() < until_s:
                 time.sleep(0.05)
             (item,) = receiver.bodies[0]["alerts"]
             assert (item["labels"]["model"], item["severity"], item["value"]) == ("gpt-4o", "critical", 1)
             assert item["evidence"]["traces"][0]["trace_id"] == "7" * 32
-            assert item["url"] == f"http://house/alerts?id={item['id']}&project=default"
+            assert item["url"] == f"{server.url}/alerts?id={item['id']}&project=default"
             shown = server.call(f"/api/v1/alerts/{item['id']}")
             assert (shown["status"], shown["muted"]) == ("firing", None)
             assert "firing\tErrors\tthreshold errors\t1 firing" in asked(server, show, "")

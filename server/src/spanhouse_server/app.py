@@ -50,6 +50,8 @@ def serve(settings: Settings) -> None:
     """Run the server until it is told to stop (SIGINT or SIGTERM)."""
     setup_logging(settings.log_level)
     listener = _listen(settings.host, settings.http_port)
+    # Port 0 was any: links in notifications name the one it got.
+    settings = Settings(settings.values | {"http_port": listener.getsockname()[1]})
     house = House(settings, outward_of(settings))
     with ThreadPoolExecutor(1) as beside:
         opening = beside.submit(house.open)
@@ -106,10 +108,9 @@ async def _serve(house: House, listener: socket.socket) -> None:
     if settings.grpc_port >= 0:
         grpc_server, grpc_port = await start_grpc(receiver, settings)
     house.health.report("http", True)
-    port = listener.getsockname()[1]
-    _greet(settings, port, grpc_port)
+    _greet(settings, grpc_port)
     address = Path(settings.data_dir) / ADDRESS_FILE
-    address.write_text(_url(settings.host, port), "utf-8")
+    address.write_text(_url(settings.host, settings.http_port), "utf-8")
     _leave_lasting_objects_alone()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     house.work()
@@ -181,8 +182,8 @@ def _url(host: str, port: int) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
-def _greet(settings: Settings, http_port: int, grpc_port: int) -> None:
-    url = _url(settings.host, http_port)
+def _greet(settings: Settings, grpc_port: int) -> None:
+    url = _url(settings.host, settings.http_port)
     grpc = f"OTLP over gRPC on port {grpc_port}; " if grpc_port > 0 else ""
     print(
         f"\nSpanhouse is ready at {url}\n\n"
