@@ -21,7 +21,7 @@ import uvloop
 from spanhouse_server.config import Settings
 from spanhouse_server.derive.alerts.channels.contract import NoOutward, Outward
 from spanhouse_server.errors import ConfigError
-from spanhouse_server.house import ADDRESS_FILE, House
+from spanhouse_server.house import ADDRESS_FILE, House, put_in_place
 from spanhouse_server.ops.logs import setup_logging
 from spanhouse_server.receive import Receiver, start_grpc
 
@@ -110,7 +110,7 @@ async def _serve(house: House, listener: socket.socket) -> None:
     house.health.report("http", True)
     _greet(settings, grpc_port)
     address = Path(settings.data_dir) / ADDRESS_FILE
-    address.write_text(_url(settings.host, settings.http_port), "utf-8")
+    put_in_place(address, _url(settings.host, settings.http_port))
     _leave_lasting_objects_alone()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     house.work()

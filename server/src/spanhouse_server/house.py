@@ -171,9 +171,18 @@ def background_workers(settings: Settings, store: ColumnarStore) -> list[Worker]
 def instance_of(settings: Settings) -> str:
     """Return the name of the data folder, which it keeps: its next process takes over its leases at once."""
     path = Path(settings.data_dir) / INSTANCE_FILE
-    if not path.is_file():
-        path.write_text(secrets.token_hex(8), "ascii")
-    return path.read_text("ascii").strip()
+    name = path.read_text("ascii").strip() if path.is_file() else ""
+    if not name:
+        name = secrets.token_hex(8)
+        put_in_place(path, name)
+    return name
+
+
+def put_in_place(path: Path, text: str) -> None:
+    """Write a file that others never find empty or in part, also when this process is killed meanwhile."""
+    written = path.with_name(f"{path.name}.new")
+    written.write_text(text, "utf-8")
+    written.replace(path)
 
 
 def open_columnar_store(settings: Settings) -> ColumnarStore:
