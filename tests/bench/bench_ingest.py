@@ -35,6 +35,9 @@ DRAIN_TIMEOUT_S = 600
 #: How long one acknowledged trace may take to be seen before that is a malfunction.
 SEEN_TIMEOUT_S = 30
 
+#: What was freed is given back when it has been quiet for ten seconds.
+QUIET_S = 15
+
 
 class Malfunction(Exception):
     """Something that no slow machine explains."""
@@ -225,6 +228,10 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             figure("idle RSS of the server process", weight.rss_mb(), "MB")
             stored = flat_out(server, weight, options, 0)
             stored += at_rate(server, options, stored)
+            wait_idle(server.process.pid)
+            time.sleep(QUIET_S)
+            figure("idle memory after all that", weight.now_mb(), "MB")
+            figure("idle RSS of the server process", weight.rss_mb(), "MB")
         stop(server)
         started(server, f"{stored:,} spans")
         with Weight(server.process.pid) as weight:
@@ -232,6 +239,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             figure(f"memory just after a start, {stored:,} spans", weight.now_mb(), "MB")
             wait_idle(server.process.pid)
             figure(f"idle memory, {stored:,} spans", weight.now_mb(), "MB", "(at most 450)")
+            figure("idle RSS of the server process", weight.rss_mb(), "MB")
         wait_stored(server, stored)
         stop(server)
     except BaseException:
