@@ -22,7 +22,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from spanhouse_server.clock import MonotonicStamps
+from spanhouse_server.clock import MonotonicStamps, now_ns
 from spanhouse_server.drain.counting import Counting
 from spanhouse_server.drain.feedback import Placing
 from spanhouse_server.drain.join import join_logs
@@ -36,7 +36,7 @@ from spanhouse_server.drain.workshop import Workshop
 from spanhouse_server.errors import RowsRefused, SpanhouseError, Unavailable
 from spanhouse_server.model.prices import NO_PRICES, PriceBook
 from spanhouse_server.ops.health import Health
-from spanhouse_server.ops.memory import give_memory_back
+from spanhouse_server.ops.memory import give_memory_back, let_code_go
 from spanhouse_server.ops.metrics import Metrics, timed
 from spanhouse_server.spool.contract import Spool, SpoolEntry
 from spanhouse_server.store import bare
@@ -63,8 +63,11 @@ BEHIND_BATCHES = 3
 BEHIND_BYTES = 32 * 1024 * 1024
 #: … and two processes transform them.
 BEHIND_AHEAD = 3
-#: After so long without a batch the memory of the last ones is given back; they would have to fetch it anew.
+#: After so long without a batch the memory of the last ones is given back; they would have to fetch it anew …
 QUIET_S = 10.0
+#: … and after so long the process that transforms ends, and what is remembered of the last calls is forgotten. Longer
+#: than clocks differ (``drain.recent_calls``): the store need not be asked for the calls that come next.
+IDLE_S = 120.0
 #: Pause after the store or the disk refused, growing to the longest.
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
@@ -113,7 +116,8 @@ class Pipeline:
         self._recent = RecentCalls(store)
         self._placing = Placing(store)
         self._counting = Counting(spool)
-        self._drained_s: float | None = None
+        self._drained_ns, self._drained_s = now_ns(), time.monotonic()
+        self._rested = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spanhouse-drain", daemon=True)
 
@@ -142,7 +146,7 @@ class Pipeline:
             try:
                 if self._spool.wait(timeout_s=0.5):
                     self._drain()
-                    self._drained_s = time.monotonic()
+                    self._drained_ns, self._drained_s, self._rested = now_ns(), time.monotonic(), 0
                 self._workshop.hurry(False)
                 self._rest()
                 self._settle_owed()
@@ -159,11 +163,18 @@ class Pipeline:
             failures += 1
 
     def _rest(self) -> None:
-        """Give memory back, once, when it has been quiet for a while."""
-        if self._drained_s is not None and time.monotonic() - self._drained_s >= QUIET_S:
-            self._drained_s = None
+        """Give memory back when it has been quiet for a while, and more when for long; once each."""
+        quiet_s = time.monotonic() - self._drained_s
+        if self._rested == 0 and quiet_s >= QUIET_S:
             self._workshop.rest()
-            give_memory_back()
+        elif self._rested == 1 and quiet_s >= IDLE_S:
+            self._workshop.close()
+            self._recent.forget(self._drained_ns)
+            let_code_go()
+        else:
+            return
+        self._rested += 1
+        give_memory_back()
 
     def _drain(self) -> None:
         """Drain until nothing waits; the batches after the one being stored are transformed meanwhile."""
@@ -204,6 +215,7 @@ class Pipeline:
             return entries
         if not patient:
             return []
+        self._workshop.begin()
         self._stopping.wait(LINGER_S)
         return self._spool.claim(BATCH_ENTRIES, most_bytes, after)
 

@@ -321,6 +321,17 @@ def test_what_is_forgotten_is_searched_for(store: ColumnarStore, spool: SqliteSp
     assert house.reasons()["sdk"] == "other_trace: run"
 
 
+def test_what_a_long_rest_made_it_forget_is_searched_for(store: ColumnarStore, spool: SqliteSpool) -> None:
+    house = House(store, spool)
+    house.remember()
+    house.drain(house.scene()[:3])
+    house._pipeline._recent.forget(T0 + 10 * NS)
+    house.drain([house.entry("t6", "call", tokens=3, id="id-6", start_s=2000)])
+    assert house.store.searches == 0, "nothing came between the rest and its end"
+    house.drain(house.scene()[3:4])
+    assert house.reasons()["sdk"] == "other_trace: run"
+
+
 def test_only_what_two_instrumentations_tell_in_two_traces_is_doubtful(store: ColumnarStore) -> None:
     recent = RecentCalls(store, clock_ns=lambda: 0)
 

@@ -17,6 +17,7 @@ from spanhouse_server.drain.workshop import Workshop
 from spanhouse_server.errors import UndecodableBody
 from spanhouse_server.spool.contract import SpoolEntry
 from tests import otlp
+from tests.waiting import until
 
 #: Enough rows for a file.
 SPANS = 400
@@ -93,10 +94,27 @@ def test_a_second_process_helps_while_it_is_wanted(tmp_path: Path, monkeypatch: 
         made = [workshop.result(pending) for pending in last]
         assert [len(one.traces) for one in made] == [SPANS] * 2
         wait([workshop.submit([entry(6)], {}, 1), workshop.submit([entry(7)], {}, 1)])
-        deadline = time.monotonic() + 30
-        while len(processes() & both) > 1 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: len(processes() & both) <= 1)
         assert len(processes() - before) == 1
+    finally:
+        workshop.close()
+
+
+def test_a_process_begins_before_its_first_batch_and_again_after_a_rest(tmp_path: Path) -> None:
+    before = processes()
+    Workshop(0).begin()
+    assert processes() <= before
+    workshop = Workshop(1, tmp_path / "handover")
+    try:
+        for _ in range(2):
+            workshop.begin()
+            workshop.begin()
+            (begun,) = processes() - before
+            made = workshop.result(workshop.submit([entry(1)], {}, 1))
+            assert len(made.traces) == SPANS
+            assert processes() - before == {begun}
+            workshop.close()
+            until(lambda: not processes() - before)
     finally:
         workshop.close()
 

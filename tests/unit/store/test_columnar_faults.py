@@ -128,7 +128,9 @@ rows = store.select("SELECT name, toUInt64(value) AS v FROM system.server_settin
 assert {{row["name"]: row["v"] for row in rows}}["max_server_memory_usage"] == 300 * 2**20
 assert sum(row["v"] for row in rows) < 400 * 2**20
 (row,) = store.select("SELECT value FROM system.merge_tree_settings WHERE name = 'concurrent_part_removal_threshold'")
-assert int(row["value"]) > 1000, "a hundred threads start to remove merged parts, and stay"
+assert int(row["value"]) > 1000, "dozens of threads start to remove merged parts, and stay"
+(row,) = store.select("SELECT value FROM system.merge_tree_settings WHERE name = 'old_parts_lifetime'")
+assert int(row["value"]) <= 60, "merged parts take memory and disk"
 rss = int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) // 1024
 assert rss < 350, rss
 """

@@ -75,6 +75,11 @@ class RecentCalls:
         unsure = {trace_key: its for trace_key, its in unsure.items() if trace_key not in found}
         return found | shared_keys(self._store, unsure) if unsure else found
 
+    def forget(self, since_ns: int) -> None:
+        """Forget what was received before a moment since which nothing was; what is told of it then asks the store."""
+        if self._memory is not None:
+            self._memory = _Tellers(self._kept_keys, max(self._memory.since_ns, since_ns))
+
     def _scope(self, scope: str) -> int:
         number = self._scopes.get(scope)
         if number is None:

@@ -1,8 +1,8 @@
 """Where ``transform`` runs: processes beside the server, or the caller's own thread.
 
-The processes start with the first batch, so an idle server is one process, and are made anew when
-one dies (out of memory, say); the batch it held fails and is tried again request by request. A backlog
-is worked off with a second one beside the first, which leaves some time after.
+The processes start with the first batch and are ended some time after the last, so an idle server is one process. They
+are made anew when one dies (out of memory, say); the batch it held fails and is tried again request by request.
+A backlog is worked off with a second one beside the first, which leaves some time after.
 """
 
 from __future__ import annotations
@@ -67,6 +67,12 @@ class Workshop:
         elif self._helper is not None and now_s - self._hurried_s >= HELPER_STAYS_S:
             self._helper.shutdown(wait=False)
             self._helper = None
+
+    def begin(self) -> None:
+        """Have the process start where none runs: a batch is about to come."""
+        if self._pool is None and self._processes:
+            self._pool = _new_pool(self._processes)
+            self._pool.submit(os.getpid)
 
     def rest(self) -> None:
         """Have the processes give back what the last batches took: no more come for now."""

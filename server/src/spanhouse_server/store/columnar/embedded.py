@@ -19,8 +19,8 @@ CONFIG_FILE = Path(__file__).with_name("embedded.xml")
 
 #: How the engine's allocator is told what follows; it is read once, when the library is loaded.
 ALLOCATOR_VARIABLE = "JE_MALLOC_CONF"
-#: Every thread keeps freed memory for itself, and the engine keeps a hundred idle threads after a merge: so less each,
-#: and none of the larger pieces. Nor is the engine's own memory profiled.
+#: Every thread keeps freed memory for itself, and the engine keeps the hundred that large inserts and merges start: so less
+#: each, and none of the larger pieces. Nor is the engine's own memory profiled.
 ALLOCATOR = "tcache_max:4096,lg_tcache_nslots_mul:-1,prof:false"
 
 _import_lock = threading.Lock()
