@@ -47,11 +47,13 @@ def seed(server: Server) -> dict[str, Any]:
         "failing": _failing(server),
         "orphans": _orphans(server),
         "hostile": _hostile(server),
+        "hostile_chat": _span_id("hostile"),
         "heavy": _heavy(server),
         "media": _media(server),
         "wide": _big(server, "wide"),
         "deep": _big(server, "deep"),
         "big_count": BIG_COUNT,
+        "late": {shape: _big_span_ids(shape)[BIG_COUNT * 2 // 3] for shape in ("wide", "deep")},
     }
     _everyday(server)
     _paging(server)
@@ -231,10 +233,14 @@ def _heavy(server: Server) -> str:
     return trace
 
 
+def _big_span_ids(shape: str) -> list[str]:
+    return [f"{zlib.crc32(shape.encode()) + 1:08x}{index + 1:08x}" for index in range(BIG_COUNT)]
+
+
 def _big(server: Server, shape: str) -> str:
     """Ten thousand spans: all below the root, or each below the one before."""
     trace, now = _trace_id(shape), time.time_ns() - 20_000 * _MS
-    ids = [f"{zlib.crc32(shape.encode()) + 1:08x}{index + 1:08x}" for index in range(BIG_COUNT)]
+    ids = _big_span_ids(shape)
     spans = []
     for index, span_id in enumerate(ids):
         parent = "" if index == 0 else ids[index - 1] if shape == "deep" else ids[0]

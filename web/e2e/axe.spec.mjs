@@ -12,6 +12,8 @@ const PAGES = [
   ["raw", `/traces/${seeded.trip}?span=${seeded.trip_chat}&tab=raw`, ".json"],
   ["failed trace", `/traces/${seeded.failing}`, ".detail-error"],
   ["missing parents", `/traces/${seeded.orphans}`, ".trace-warning"],
+  ["hostile", `/traces/${seeded.hostile}?span=${seeded.hostile_chat}`, ".side-output .markdown"],
+  ["no such page", "/nowhere", ".notice"],
   ["setup", "/setup", ".arrivals-some"],
 ];
 
@@ -36,10 +38,10 @@ async function settled(page) {
   return true;
 }
 
-/** Returns what axe finds serious or critical. */
+/** Returns what axe finds serious or critical, and headings out of order: with a screen reader they are the way through a page. */
 async function violations(page) {
   const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  return result.violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  return result.violations.filter(({ id, impact }) => impact === "serious" || impact === "critical" || id.includes("heading"));
 }
 
 await run(
@@ -67,6 +69,9 @@ await run(
           }
           const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
           if (wide > 0) found.push(`${name}, ${viewport.width}: the page is ${wide} px too wide`);
+          // Only the content scrolls: a longer document shows a second scrollbar and nothing below the screen.
+          const long = await page.evaluate(() => document.documentElement.scrollHeight - window.innerHeight);
+          if (long > 0) found.push(`${name}, ${viewport.width}: the document is ${long} px longer than the screen`);
         }
         await page.context().close();
       }

@@ -31,6 +31,17 @@ await run(async (open) => {
     await until("the last row in view", () => page.locator(`.wf-row[aria-rowindex="${total}"]`).count(), 1);
     const nodesAtEnd = await page.evaluate(() => document.querySelectorAll("*").length);
 
+    // A link to a span that comes with a later part of the trace leads to its row.
+    const late = await open();
+    await late.goto(`${base}/traces/${seeded[shape]}?span=${seeded.late[shape]}`);
+    await until("all spans, by a link", () => late.locator(".waterfall-rows").getAttribute("aria-rowcount"), String(total));
+    await until("the linked row in view", () => late.evaluate(() => {
+      const row = document.querySelector('.wf-row[aria-selected="true"]')?.getBoundingClientRect();
+      const box = document.querySelector(".waterfall-rows").getBoundingClientRect();
+      return row !== undefined && row.top >= box.top && row.bottom <= box.bottom;
+    }), true);
+    await late.context().close();
+
     // The chain folds with "collapse all"; where everything hangs on the root, the root itself is folded.
     if (shape === "wide") {
       await page.locator(".waterfall-rows").evaluate((box) => box.scrollTo(0, 0));

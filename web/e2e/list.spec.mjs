@@ -116,6 +116,42 @@ await run(
     assert.equal(await page.locator(".table").getAttribute("aria-rowcount"), "251");
     assert.ok((await rows().count()) < 80, "rows out of view must not be in the document");
 
+    // After a button was pressed the keys of the list are the list's: Enter opens the row, not the button again.
+    await page.goto(`${base}/traces?q=name:"plan a trip"`);
+    await rows().first().waitFor();
+    await page.getByRole("button", { name: "Hide the filter panel" }).click();
+    await page.keyboard.press("j");
+    await until("the row has the focus", () => page.evaluate(() => document.activeElement?.getAttribute("data-row")), "0");
+    await page.keyboard.press("Enter");
+    await page.waitForURL("**/traces/*");
+    await page.goBack();
+    await page.getByRole("button", { name: "Show the filter panel" }).click();
+
+    // What was sent is shown as it is: fonts may not make an arrow of it.
+    const [together, apart] = await page.evaluate(() => {
+      const widths = ["->", "-", ">"].map((text) => {
+        const holder = document.createElement("span");
+        holder.textContent = text;
+        document.body.append(holder);
+        const { width } = holder.getBoundingClientRect();
+        holder.remove();
+        return width;
+      });
+      return [widths[0], widths[1] + widths[2]];
+    });
+    assert.ok(Math.abs(together - apart) < 1, `"->" is ${together} px wide, its characters are ${apart}`);
+
+    // On a phone every page of the bar is in sight.
+    await page.setViewportSize({ width: 390, height: 800 });
+    for (const name of ["overview", "traces", "setup"]) {
+      await page.goto(`${base}/${name}`);
+      const bar = await page.locator(".topbar nav").evaluate((nav) => [nav.scrollWidth, nav.clientWidth]);
+      assert.ok(bar[0] <= bar[1], `${name}: the pages take ${bar[0]} px of ${bar[1]}`);
+    }
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await page.goto(`${base}/traces`);
+    await rows().first().waitFor();
+
     // Help.
     await page.keyboard.press("?");
     await page.getByRole("dialog", { name: "Keys and filters" }).waitFor();

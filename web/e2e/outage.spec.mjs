@@ -13,18 +13,26 @@ await run(
     await ingest.goto(`${base}/ingest`);
     await ingest.locator(".tile").first().waitFor();
 
-    for (const page of [list, trace, ingest]) await page.context().setOffline(true);
+    const overview = await open();
+    await overview.goto(`${base}/overview`);
+    await overview.locator(".tile").first().waitFor();
+    const pages = [list, trace, ingest, overview];
+
+    for (const page of pages) await page.context().setOffline(true);
     await list.keyboard.press("r");
+    await overview.getByRole("button", { name: "Reload (r)" }).click();
+    await overview.locator(".notice-error").first().waitFor();
     await list.getByRole("alert").getByText("The server does not answer").waitFor();
     await trace.locator(".wf-row").nth(1).click();
-    for (const page of [list, trace, ingest]) await page.locator(".reach").getByText("asking again").waitFor();
+    for (const page of pages) await page.locator(".reach").getByText("asking again").waitFor();
     assert.ok((await trace.locator(".wf-row").count()) > 1, "the tree stays");
     assert.ok((await ingest.locator(".tile").count()) > 1, "the counters stay");
 
-    for (const page of [list, trace, ingest]) await page.context().setOffline(false);
+    for (const page of pages) await page.context().setOffline(false);
     await list.locator(".table-row").first().waitFor();
+    await overview.locator(".tile").first().waitFor();
     await trace.locator(".tool-call").getByText("get_weather").waitFor();
-    for (const page of [list, trace, ingest]) await until("nothing is left of it", () => page.locator(".reach, .notice-error").count(), 0);
+    for (const page of pages) await until("nothing is left of it", () => page.locator(".reach, .notice-error").count(), 0);
   },
   { allow: /ERR_INTERNET_DISCONNECTED/ },
 );

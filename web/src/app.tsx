@@ -83,7 +83,7 @@ function Page() {
   if (bootError.value) {
     return (
       <div class="page-center">
-        <Notice kind="error" title={bootError.value.message}>
+        <Notice kind="error" title={bootError.value.message} heading>
           <p>{bootError.value.hint}</p>
           <Button look="outline" icon="reload" onClick={boot}>
             Try again
@@ -115,7 +115,7 @@ function Page() {
     default:
       return (
         <div class="page-center">
-          <Notice kind="empty" title="There is no such page">
+          <Notice kind="empty" title="There is no such page" heading>
             <p>
               <a href={href("traces")}>Go to the traces</a>
             </p>

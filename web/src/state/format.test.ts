@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatAgo, formatBytes, formatCount, formatDuration, formatScore, formatUsd, formatUsdFine, formatWhen } from "./format";
+import { formatAgo, formatBytes, formatCount, formatDuration, formatErrorType, formatScore, formatUsd, formatUsdFine, formatWhen } from "./format";
 
 describe("figures", () => {
   it.each([
@@ -12,6 +12,11 @@ describe("figures", () => {
   it.each([["0", "$0"], ["0.000231", "$0.00023"], ["0.0000004", "<$0.00001"], ["1.5", "$1.50"], ["1234.5", "$1,235"], [null, "–"], ["x", "–"]])("money %s is %s", (value, text) => expect(formatUsd(value)).toBe(text));
 
   it.each([["0.000000152", "$0.00000015"], ["0.01333", "$0.013"], ["0.5", "$0.5"], ["0.1", "$0.1"], ["2", "$2.00"]])("fine money %s is %s", (value, text) => expect(formatUsdFine(value)).toBe(text));
+
+  it.each([
+    ["openai.NotFoundError", "NotFoundError"], ["", "error"], ["unknown", "error"], ["_OTHER", "error"], ["timeout", "timeout"],
+    ["a.b.First, c.Second", "First, Second"], ["a.Same, b.Same", "Same"],
+  ])("the error type %j is named %j", (type, text) => expect(formatErrorType(type)).toBe(text));
 
   it("sizes and scores", () => {
     expect(formatBytes(1023)).toBe("1023 B");

@@ -114,6 +114,12 @@ export function zone(date: Date): string {
   return `UTC${minutes < 0 ? "−" : "+"}${hours}${rest ? `:${pad(rest)}` : ""}`;
 }
 
+/** Names the kinds of error ("openai.NotFoundError, unknown") without their modules; one that nobody named is an "error". */
+export function formatErrorType(types: string): string {
+  const names = types.split(", ").map((type) => type.split(".").pop() || "error");
+  return [...new Set(names.map((name) => (name === "unknown" || name === "_OTHER" ? "error" : name)))].join(", ");
+}
+
 /** Returns "1 span", "2 spans". */
 export function plural(count: number, noun: string): string {
   return `${formatExact(count)} ${noun}${count === 1 ? "" : "s"}`;

@@ -8,6 +8,7 @@ describe("cleanMarkdown", () => {
     expect(html).toContain("<strong>bold</strong>");
     expect(html).toContain("<code>a &lt; b</code>");
     expect(html).toContain("if (a &lt; b) {}");
+    expect(html, "code that is scrolled needs the keyboard's focus").toContain('<pre tabindex="0">');
   });
 
   it.each([

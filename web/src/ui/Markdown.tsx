@@ -32,6 +32,8 @@ export function cleanMarkdown(text: string): string {
     link.setAttribute("target", "_blank");
     link.setAttribute("rel", "noopener noreferrer nofollow");
   }
+  // Code does not wrap: whoever has only a keyboard scrolls it too.
+  for (const code of clean.querySelectorAll("pre")) code.setAttribute("tabindex", "0");
   const holder = document.createElement("div");
   holder.append(clean);
   return holder.innerHTML;

@@ -146,13 +146,13 @@ export function Dialog({ title, onClose, children, class: className }: { title: 
 }
 
 /** Says that something is missing or went wrong, with what to do about it. */
-export function Notice({ kind, title, children }: { kind: "empty" | "error" | "warn" | "info"; title: string; children?: ComponentChildren }) {
+export function Notice({ kind, title, heading, children }: { kind: "empty" | "error" | "warn" | "info"; title: string; /** It is all there is of the page. */ heading?: boolean; children?: ComponentChildren }) {
   const icon: Record<string, IconName> = { empty: "search", error: "error", warn: "warning", info: "info" };
   return (
     <div class={`notice notice-${kind}`} role={kind === "error" ? "alert" : undefined}>
       <Icon name={icon[kind]} size={18} />
       <div>
-        <p class="notice-title">{title}</p>
+        {heading ? <h1 class="notice-title">{title}</h1> : <p class="notice-title">{title}</p>}
         {children && <div class="notice-body">{children}</div>}
       </div>
     </div>

@@ -106,9 +106,13 @@ function useAsk(scope: Scope): Ask {
     return (metric, by = "") => {
       const name = `${metric}|${by}`;
       const over = { q: scope.q, from: apiTime(scope.from), to: apiTime(scope.to), interval: scope.interval };
-      const known = asked.get(name) ?? getMetric({ metric, group_by: by, limit: 8, ...over });
-      asked.set(name, known);
-      return known;
+      const known = asked.get(name);
+      if (known) return known;
+      const reply = getMetric({ metric, group_by: by, limit: 8, ...over });
+      asked.set(name, reply);
+      // What got no answer is asked again by whoever tries again.
+      reply.catch(() => asked.delete(name));
+      return reply;
     };
   }, [scope.key]);
 }

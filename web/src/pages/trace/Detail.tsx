@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { getSpan } from "../../api/calls";
 import { ApiError, isAbort, type SpanDetail } from "../../api/client";
 import { place, setParams } from "../../router";
-import { formatDuration, formatFull } from "../../state/format";
+import { formatCount, formatDuration, formatErrorType, formatFull } from "../../state/format";
 import { conversation } from "../../trace/chat";
 import { useDelayed } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
@@ -80,7 +80,7 @@ function Head({ span, onClose }: { span: SpanDetail; onClose?: () => void }) {
   const facts: [string, string][] = [
     ["Duration", formatDuration(span.duration_ms)],
     ["First token", span.ttft_ms === null ? "" : formatDuration(span.ttft_ms)],
-    ["Speed", span.output_tokens_per_s === null ? "" : `${Number(span.output_tokens_per_s.toPrecision(3))} tok/s`],
+    ["Speed", span.output_tokens_per_s === null ? "" : `${formatCount(Number(span.output_tokens_per_s.toPrecision(3)))} tok/s`],
     ["Model", model],
     ["Provider", span.provider],
     ["Tool", span.tool_name],
@@ -94,7 +94,7 @@ function Head({ span, onClose }: { span: SpanDetail; onClose?: () => void }) {
         <h2 class="ellipsis" title={span.name}>
           {span.name || "(no name)"}
         </h2>
-        {span.status_code === "error" && <span class="chip chip-error" title={span.error_type}>{span.error_type.split(".").pop() || "error"}</span>}
+        {span.status_code === "error" && <span class="chip chip-error" title={span.error_type}>{formatErrorType(span.error_type)}</span>}
         <span class="grow" />
         <CopyButton text={span.span_id} label="Copy the span id" />
         {onClose && <Button icon="close" label="Close the span" onClick={onClose} />}

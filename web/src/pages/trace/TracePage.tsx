@@ -47,13 +47,13 @@ export function TracePage() {
   const fallback = useMemo(() => (narrow ? "" : firstToShow(spans, tree)), [spans, tree, narrow]);
   const shown = wanted || fallback;
   const selected = tree.position.get(shown) ?? -1;
-  const ready = tree.order.length > 0;
+  // A long trace comes in parts: the span may be in a later one, or end up elsewhere. Once all is there, scrolling is the reader's.
+  const arrived = useRef("");
   useEffect(() => {
-    if (!ready) return;
-    const at = tree.position.get(shown);
-    if (at !== undefined) open(ancestors(tree, at));
+    if (!tree.order.length || arrived.current === id) return;
+    if (!loading) arrived.current = id;
     setRevealed((n) => n + 1);
-  }, [ready, id]);
+  }, [tree, loading, id]);
 
   const open = (positions: number[]) =>
     setCollapsed((old) => {
@@ -125,7 +125,7 @@ export function TracePage() {
   if (error && !trace) {
     return (
       <div class="page-center">
-        <Notice kind="error" title={error.status === 404 ? "There is no such trace" : error.message}>
+        <Notice kind="error" title={error.status === 404 ? "There is no such trace" : error.message} heading>
           <p>{error.status === 404 ? "It may have been deleted when its time was over, or it has not arrived yet." : error.hint}</p>
           <div class="notice-actions">
             <Button look="outline" icon="reload" onClick={reload}>

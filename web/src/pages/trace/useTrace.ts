@@ -52,5 +52,6 @@ export function useTrace(id: string, stamp: number): LoadedTrace {
 
   const tree = useMemo(() => buildTree(state.spans), [state.spans]);
   const frame = useMemo(() => frameOf(state.spans), [state.spans]);
-  return { ...state, tree, frame };
+  // Until its effect has run, what is here belongs to the trace before.
+  return { ...state, loading: state.loading || state.id !== id, tree, frame };
 }

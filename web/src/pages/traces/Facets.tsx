@@ -34,12 +34,12 @@ export function Facets({ view, fields, from, to, stamp, onQuery }: Props) {
     <div class="facets" role="region" aria-label="Filter by value">
       {shown.map((name) => (
         <section key={name} class="facet">
-          <h3>
+          <h2>
             <button type="button" class="facet-head" aria-expanded={open.has(name)} onClick={() => flip(name)}>
               <Icon name="chevron" size={12} class={open.has(name) ? "down" : ""} />
               {name.replace(/_/g, " ")}
             </button>
-          </h3>
+          </h2>
           {open.has(name) && <Values name={name} view={view} from={from} to={to} stamp={stamp} onQuery={onQuery} />}
         </section>
       ))}

@@ -1,7 +1,7 @@
 /** The list itself: windowed rows, sorting in the header, filters from cells, arrows and j/k. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { href, navigate } from "../../router";
-import { formatCount, formatDuration, formatWhen } from "../../state/format";
+import { formatCount, formatDuration, formatErrorType, formatWhen } from "../../state/format";
 import { NARROW, useHotkeys, useMedia } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { Button } from "../../ui/kit";
@@ -58,6 +58,9 @@ export function Table(props: Props) {
   const move = (step: number) => {
     const next = Math.max(0, Math.min(rows.length - 1, active < 0 ? 0 : active + step));
     if (!rows.length) return;
+    // Whoever steps through the rows has left the button that was pressed before: Enter opens the row.
+    const focused = document.activeElement;
+    if (focused instanceof HTMLElement && !element.current?.contains(focused)) focused.blur();
     props.onActive(next);
     reveal(next, narrow ? 0 : HEAD);
   };
@@ -210,7 +213,7 @@ function Card({ row }: { row: Row }) {
         </time>
       </div>
       <p class="card-text ellipsis">{row.input || "–"}</p>
-      <p class="card-text ellipsis muted">{row.output || row.errorText || "–"}</p>
+      {row.output || !row.errorText ? <p class="card-text ellipsis muted">{row.output || "–"}</p> : <p class="card-text ellipsis error-text">{formatErrorType(row.errorText)}</p>}
       <div class="card-facts num">
         <span>{formatDuration(row.durationMs)}</span>
         {(row.inputTokens !== null || row.outputTokens !== null) && <span>{formatCount((row.inputTokens ?? 0) + (row.outputTokens ?? 0))} tok</span>}

@@ -1,7 +1,7 @@
 /** The columns of the list: what stands in each, how wide it is, what it sorts and filters by. */
 import type { ComponentChildren } from "preact";
 import { href } from "../../router";
-import { formatCount, formatDuration, formatExact, formatFull, formatScore, formatUsd, formatWhen } from "../../state/format";
+import { formatCount, formatDuration, formatErrorType, formatExact, formatFull, formatScore, formatUsd, formatWhen } from "../../state/format";
 import type { RowKind } from "../../state/view";
 import { Icon, knownCategory } from "../../ui/icons";
 import type { Row } from "./rows";
@@ -85,7 +85,7 @@ export const COLUMNS: Column[] = [
     name: "Output",
     track: "minmax(130px, 1.4fr)",
     minWidth: 130,
-    cell: (row) => (row.output ? <Preview text={row.output} /> : row.error && row.errorText ? <span class="ellipsis error-text" title={row.errorText}>{row.errorText.split(".").pop()}</span> : NONE),
+    cell: (row) => (row.output ? <Preview text={row.output} /> : row.error && row.errorText ? <span class="ellipsis error-text" title={row.errorText}>{formatErrorType(row.errorText)}</span> : NONE),
   },
   {
     id: "tokens",

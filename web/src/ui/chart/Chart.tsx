@@ -37,7 +37,7 @@ export function Chart({ title, data, kind, note, error, loading = false, height 
   return (
     <figure class={`chart${loading ? " chart-loading" : ""}`} aria-labelledby={id}>
       <div class="chart-head">
-        <h3 id={id}>{title}</h3>
+        <h2 id={id}>{title}</h2>
         {note && <span class="chart-note num">{note}</span>}
         <span class="grow" />
         {data && !error && (
