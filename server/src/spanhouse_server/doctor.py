@@ -11,14 +11,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
 from spanhouse_server.clock import now_ns
 from spanhouse_server.config import MIB, Settings
-from spanhouse_server.errors import ConfigError, SpanhouseError
-from spanhouse_server.house import open_stores
+from spanhouse_server.errors import ConfigError, FolderInUse, SpanhouseError
+from spanhouse_server.house import lock_data_dir, open_stores
+from spanhouse_server.running_server import running_at
 
 WEB_PAGE = Path(__file__).parent / "_web" / "index.html"
 TIMEOUT_S = 10
@@ -36,7 +38,7 @@ class Finding:
 def examine(settings: Settings, say: Callable[[str], None]) -> bool:
     """Check everything, say each finding on a line; return whether all is well."""
     findings = [_python(), _data_dir(settings), _disk(settings), _web()]
-    url = f"http://{settings.host}:{settings.http_port}"
+    url = _address(settings)
     server = _server(url)
     findings.append(server)
     if server.ok:
@@ -97,11 +99,32 @@ def _stores(settings: Settings) -> Finding:
         with open_stores(settings) as stores:
             stores.columnar.migrate()
             stores.columnar.select("SELECT 1 AS one")
+            damaged = stores.columnar.damaged()
     except ConfigError as error:
         return Finding(False, f"the stores open: {error.message}", error.hint)
     except SpanhouseError as error:
         return Finding(False, f"the stores answer: {error.message}", error.hint)
+    if damaged:
+        told = ", ".join(f"{parts} of {table}" for table, parts in damaged.items())
+        return Finding(
+            False, f"parts of the store can be read: {told} cannot", "bring the data folder back from a whole copy"
+        )
     return Finding(True, "the stores open and have the newest schema")
+
+
+def _address(settings: Settings) -> str:
+    """Return where the server that has the data folder open listens, else where the settings would have it."""
+    if Path(settings.data_dir).is_dir():
+        try:
+            with lock_data_dir(settings):
+                pass
+        except FolderInUse as found:
+            with suppress(FolderInUse):
+                return running_at(settings, found)
+        except ConfigError:
+            pass  # what is wrong with the folder is a finding of its own
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.http_port}"
 
 
 def _server(url: str) -> Finding:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from spanhouse_server.decode import check, decode, parse
+from spanhouse_server.decode import check, decode, parse, parse_received
 from spanhouse_server.errors import UndecodableBody
 from tests.unit.decode.samples import (
     FULL,
@@ -215,6 +215,40 @@ def test_protobuf_values_nest_to_the_limit_of_protobuf() -> None:
     for _ in range(47):
         (value,) = value
     assert value == 1
+
+
+@pytest.mark.parametrize(
+    ("signal", "text"), [("traces", "grüße 🌍"), ("logs", "grüße 🌍"), ("metrics", "hw.gpu.utilization")]
+)
+def test_one_record_that_cannot_be_parsed_is_refused_alone(signal: str, text: str) -> None:
+    good = FULL[signal]().SerializeToString()
+    known = check(signal, parse(signal, PROTOBUF, good))
+    assert known.accepted >= 1
+    spoilt = good.replace(text.encode(), b"\xff" * len(text.encode()))
+    assert spoilt != good
+    with pytest.raises(UndecodableBody):
+        parse(signal, PROTOBUF, spoilt + good)
+    # Two requests one behind the other are one with the groups of both.
+    message, kept = parse_received(signal, PROTOBUF, good + spoilt)
+    found = check(signal, message)
+    assert found.accepted >= known.accepted
+    assert found.rejected, "the record at fault was taken"
+    assert "not valid UTF-8" in found.message
+    assert parse(signal, PROTOBUF, kept) == message
+
+
+def test_a_body_of_too_many_records_to_look_at_is_refused_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = GOOD.replace(b"chat gpt-4o", b"chat \xff\xfet-4o")
+    assert parse_received("traces", PROTOBUF, body)
+    monkeypatch.setattr("spanhouse_server.decode.salvage.MAX_TRIED", 3)
+    with pytest.raises(UndecodableBody):
+        parse_received("traces", PROTOBUF, body)
+
+
+def test_what_can_be_parsed_is_kept_as_it_came() -> None:
+    unknown_field = b"\xf8\x07\x01"
+    body = traces().SerializeToString() + unknown_field
+    assert parse_received("traces", PROTOBUF, body)[1] == body
 
 
 def test_span_id_constants_are_what_the_samples_say() -> None:

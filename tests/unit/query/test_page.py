@@ -39,6 +39,11 @@ def test_the_order_has_no_ties() -> None:
     assert sort.order_by == "start_ns ASC, trace_id ASC"
 
 
+@pytest.mark.parametrize(("given", "meant"), [("-cost_usd", "-cost"), ("cost", "cost")])
+def test_sorts_may_be_named_as_the_lists_name_them(given: str, meant: str) -> None:
+    assert choose_sort(given, KNOWN, "-start", IDENTITY).label() == meant
+
+
 def test_unknown_sorts_are_refused() -> None:
     with pytest.raises(BadQuery, match="cannot sort by 'price'"):
         choose_sort("price", KNOWN, "-start", IDENTITY)

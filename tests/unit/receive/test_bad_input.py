@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from spanhouse_server.decode import decode, parse
 from spanhouse_server.receive import receiver
 from spanhouse_server.receive.decompress import zstd
 from tests.unit.receive import wire
@@ -34,9 +35,16 @@ def refused(end, body, says, *, status=400, given="application/x-protobuf", **he
     assert end.entries() == []
 
 
+class Sent(bytes):
+    """A request in protobuf that protobuf's own writer would not write."""
+
+    def SerializeToString(self):
+        return bytes(self)
+
+
 def rejected_alone(end, message_or_json, says):
     """Assert that one span of two is refused and the other one kept."""
-    given = JSON if isinstance(message_or_json, bytes) else "application/x-protobuf"
+    given = JSON if type(message_or_json) is bytes else "application/x-protobuf"
     body = message_or_json if given == JSON else message_or_json.SerializeToString()
     reply = end.post("/v1/traces", body, content_type=given)
     assert reply.status == 200, reply.body
@@ -48,7 +56,9 @@ def rejected_alone(end, message_or_json, says):
         count, text = answer.rejected_spans, answer.error_message
     assert count == 1
     assert says in text, text
-    assert len(end.entries()) == 1
+    (entry,) = end.entries()
+    stored = decode(entry.signal, parse(entry.signal, "application/x-protobuf", entry.body), entry.received_ns)
+    assert (len(stored.spans), sum(stored.rejected.values())) == (1, 1)
 
 
 def test_truncated_gzip(end):
@@ -120,7 +130,13 @@ def test_json_that_is_no_request(end, body):
 
 
 def test_invalid_utf_8(end):
-    body = wire.traces(name="x" * 40).SerializeToString().replace(b"x" * 40, b"\xff\xfe" * 20)
+    message = wire.traces(2)
+    message.resource_spans[0].scope_spans[0].spans[1].name = "x" * 40
+    rejected_alone(end, Sent(message.SerializeToString().replace(b"x" * 40, b"\xff\xfe" * 20)), "UTF-8")
+
+
+def test_invalid_utf_8_that_belongs_to_every_span(end):
+    body = wire.traces(2).SerializeToString().replace(b"tests", b"\xff\xfe\xff\xfe\xff")
     refused(end, body, "UTF-8")
 
 
@@ -157,12 +173,11 @@ def test_deep_nesting_in_protobuf(end):
     for _ in range(1000):
         inner = b"\x0a" + varint(len(value)) + value
         value = b"\x2a" + varint(len(inner)) + inner
-    body = wire.traces(attribute=wire.text("MARK")).SerializeToString()
     pieces = [b"\x0a\x03big\x12" + varint(len(value)) + value]
     for tag in (b"\x4a", b"\x12", b"\x12", b"\x0a"):
         pieces = [tag + varint(sum(map(len, pieces))), *pieces]
-    assert b"MARK" in body
-    refused(end, b"".join(pieces), "nested")
+    # Requests of protobuf may stand one behind the other: the second is one good span.
+    rejected_alone(end, Sent(b"".join(pieces) + wire.traces().SerializeToString()), "nested")
 
 
 def test_deep_nesting_in_json(end):

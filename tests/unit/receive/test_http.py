@@ -3,7 +3,9 @@
 import gzip
 import json
 import socket
+import threading
 import zlib
+from contextlib import suppress
 
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
@@ -205,6 +207,27 @@ def test_a_body_that_stops_arriving_is_given_up(end, monkeypatch):
     assert answer.startswith(b"HTTP/1.1 503")
     assert b"stopped arriving" in answer
     assert end.receiver.in_flight.bytes == 0
+
+
+def test_a_body_that_trickles_is_given_up(end, monkeypatch):
+    monkeypatch.setattr("spanhouse_server.receive.http.ARRIVAL_S", 0.5)
+    answers = []
+    with socket.create_connection(("127.0.0.1", end.http_port), timeout=60) as connection:
+        head = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
+        connection.sendall(head + b"content-length: 50000\r\n\r\n")
+        reader = threading.Thread(target=lambda: answers.append(connection.recv(1000)))
+        reader.start()
+        # Never idle for as long as a stalled body may be, and not at its end for many minutes.
+        for _ in range(1000):
+            with suppress(ConnectionError):
+                connection.sendall(b"\0")
+            reader.join(0.05)
+            if not reader.is_alive():
+                break
+        assert answers, "the trickle is waited for"
+    assert answers[0].startswith(b"HTTP/1.1 503")
+    assert b"arrives too slowly" in answers[0]
+    until(lambda: end.receiver.in_flight.bytes == 0)
 
 
 def test_answers_are_counted(end):

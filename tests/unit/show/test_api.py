@@ -93,6 +93,12 @@ def test_wrong_methods_are_405_with_what_is_allowed(house: House) -> None:
     assert "GET" in reply.headers["allow"]
 
 
+@pytest.mark.parametrize("path", ["/", "/index.html", "/v1development/profiles"])
+def test_wrong_methods_have_that_shape_outside_the_api_too(house: House, path: str) -> None:
+    reply = house.client.request("PATCH", path)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (405, "method_not_allowed")
+
+
 def test_scores_are_stored_once_per_id(house: House) -> None:
     body = {"id": "mine", "trace_id": A, "span_id": LLM, "name": "thumb", "value": 1, "explanation": "good"}
     for _ in range(2):
@@ -129,6 +135,21 @@ def test_scores_that_make_no_sense_are_refused(house: House, change: dict[str, A
     reply = house.client.post("/api/v1/scores", content=text, headers={"content-type": "application/json"})
     assert reply.status_code == 400, reply.text
     assert reply.json()["error"]["details"]
+
+
+@pytest.mark.parametrize(
+    ("body", "places"),
+    [
+        ({"trace_id": A, "name": "thumb", "value": "high"}, ["body.value"]),
+        ({"name": "thumb", "value": 1}, ["body"]),
+        ([{"trace_id": A, "name": "thumb", "value": 1}, {"trace_id": A, "nmae": "thumb", "value": 1}],
+         ["body.1.name", "body.1.nmae"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_score_is_told_by_its_fields(house: House, body: Any, places: list[str]) -> None:
+    error = house.client.post("/api/v1/scores", json=body).json()["error"]
+    assert [each["where"] for each in error["details"]] == places
+    assert error["message"].startswith(f"{places[0]}: ")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b"null", b"1"])

@@ -16,6 +16,9 @@ class Opened:
     def migrate(self) -> list[str]:
         return []
 
+    def damaged(self) -> dict[str, int]:
+        return {}
+
     def select(self, sql: str, parameters: object = None) -> list[dict[str, int]]:
         return [{"one": 1}]
 

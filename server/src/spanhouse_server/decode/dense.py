@@ -51,10 +51,10 @@ def _count_exceeds(body: bytes, members: dict[int, Any], limit: int) -> bool:
                 if not above:
                     return False
                 end, members = above.pop()
-            tag, position = _varint(body, position)
+            tag, position = varint(body, position)
             wire_type = tag & 7
             if wire_type == 2:
-                length, position = _varint(body, position)
+                length, position = varint(body, position)
                 if position + length > end:
                     return False  # the parser stops here as well
                 member = members.get(tag >> 3)
@@ -67,7 +67,7 @@ def _count_exceeds(body: bytes, members: dict[int, Any], limit: int) -> bool:
                 above.append((end, members))
                 end, members = position + length, _members(member)
             elif wire_type == 0:
-                _, position = _varint(body, position)
+                _, position = varint(body, position)
             elif wire_type in (1, 5):
                 position += 8 if wire_type == 1 else 4
             # Types 3 and 4 only bracket fields, which are looked at as if the brackets were not there.
@@ -77,7 +77,8 @@ def _count_exceeds(body: bytes, members: dict[int, Any], limit: int) -> bool:
         return False
 
 
-def _varint(body: bytes, position: int) -> tuple[int, int]:
+def varint(body: bytes, position: int) -> tuple[int, int]:
+    """Return the number at a position of a protobuf body, and the position after it; raise ``IndexError`` without one."""
     byte = body[position]
     position += 1
     if byte < 0x80:

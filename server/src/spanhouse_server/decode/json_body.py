@@ -163,10 +163,11 @@ def _records(container: Any, items: Any, kind: Descriptor) -> None:
         except _FAULTS as error:
             why = str(error) if isinstance(error, _FieldError) else "is not an object"
             record.Clear()
-            _mark_unreadable(record, kind, item, UNREADABLE + f"because {why}")
+            mark_unreadable(record, kind, item, UNREADABLE + f"because {why}")
 
 
-def _mark_unreadable(record: Any, kind: Descriptor, item: Any, why: str) -> None:
+def mark_unreadable(record: Any, kind: Descriptor, item: Any, why: str) -> None:
+    """Make an empty record one that ``refuse`` knows; of a metric in JSON (``item``) each data point is counted."""
     if kind.name != "Metric":
         record.trace_id = why.encode()
         return

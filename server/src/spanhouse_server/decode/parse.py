@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from spanhouse_server.decode.dense import MAX_MESSAGES, too_dense, too_dense_json
 from spanhouse_server.decode.json_body import parse_json
+from spanhouse_server.decode.salvage import salvage
 from spanhouse_server.errors import UndecodableBody
 
 REQUESTS: dict[str, Any] = {
@@ -19,7 +20,12 @@ REQUESTS: dict[str, Any] = {
     "metrics": ExportMetricsServiceRequest,
 }
 
+PROTOBUF = "application/x-protobuf"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x78\x9c": "deflate"}
+
+
+class UnreadableRecord(UndecodableBody):
+    """The body cannot be parsed for what one record may hold."""
 
 
 def parse(signal: str, media_type: str, body: bytes) -> Any:
@@ -35,7 +41,7 @@ def parse(signal: str, media_type: str, body: bytes) -> Any:
         if too_dense_json(body):
             raise _too_many()
         return parse_json(request(), body)
-    if kind != "application/x-protobuf":
+    if kind != PROTOBUF:
         raise UndecodableBody(
             f"the media type {media_type[:80]!r} is not OTLP", "send application/x-protobuf or application/json"
         )
@@ -45,6 +51,24 @@ def parse(signal: str, media_type: str, body: bytes) -> Any:
         return request.FromString(body)
     except DecodeError as error:
         raise _explain(signal, body, str(error)) from None
+
+
+def parse_received(signal: str, media_type: str, body: bytes) -> tuple[Any, bytes]:
+    """Return the request that a body just received holds, and the protobuf to keep of it.
+
+    As ``parse``, but single records that cannot be parsed do not take their body down: ``check`` refuses them.
+    What is kept are the sender's own bytes where all of them can be parsed as protobuf.
+    """
+    try:
+        message = parse(signal, media_type, body)
+    except UnreadableRecord as error:
+        mended = salvage(REQUESTS[signal], body, error.said)
+        if mended is None:
+            raise
+        return parse(signal, media_type, mended), mended
+    if media_type == PROTOBUF:
+        return message, body
+    return message, message.SerializeToString()
 
 
 def _too_many() -> UndecodableBody:
@@ -66,11 +90,11 @@ def _explain(signal: str, body: bytes, error: str) -> UndecodableBody:
             "the body looks like JSON but was announced as protobuf", "send Content-Type: application/json"
         )
     if "MaxDepth" in error:
-        return UndecodableBody(
+        return UnreadableRecord(
             "an attribute value is nested deeper than 100 protobuf messages", "flatten the attribute"
         )
     if "UTF-8" in error:
-        return UndecodableBody("a string in the body is not valid UTF-8", "send such data as bytes_value")
+        return UnreadableRecord("a string is not valid UTF-8", "send such data as bytes_value")
     return UndecodableBody(
         f"the body is not a valid OTLP {signal} request in protobuf: it is truncated or corrupt",
         "check that the body is sent whole and to the right endpoint",

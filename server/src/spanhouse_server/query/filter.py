@@ -208,7 +208,7 @@ class _Parser:
         field = find_field(name)
         if field is None:
             near = similar_field(name)
-            hint = f"did you mean {near}?" if near else "the fields are listed under help"
+            hint = f"did you mean {near}?" if near else "The fields are listed under help."
             raise BadQuery(
                 f"there is no field {name!r}", f"{hint} To search for this text, put it in quotes.", start, len(name)
             )

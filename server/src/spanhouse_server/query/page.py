@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from spanhouse_server.errors import BadQuery
+from spanhouse_server.query.fields import find_field
 from spanhouse_server.query.times import Window
 
 MONEY_TYPE = "Decimal(18, 12)"
@@ -68,7 +69,7 @@ class Sort:
 
 
 def choose_sort(text: str, known: dict[str, SortKey], default: str, identity: Sequence[SortKey]) -> Sort:
-    """Return the order for ``text``, e.g. ``cost`` or ``-cost``; raise ``BadQuery`` for unknown names.
+    """Return the order for ``text``, e.g. ``cost``, ``-cost`` or ``-cost_usd``; raise ``BadQuery`` for unknown names.
 
     Without a sign the order is ascending. ``identity`` makes it total, so that ties never repeat
     or skip a row.
@@ -76,6 +77,8 @@ def choose_sort(text: str, known: dict[str, SortKey], default: str, identity: Se
     written = text.strip() or default
     descending = written.startswith("-")
     name = written.lstrip("+-")
+    if name not in known and (field := find_field(name)) is not None:
+        name = field.name  # `duration_ms`, as the lists call it
     if name not in known:
         raise BadQuery(
             f"cannot sort by {name[:60]!r}", f"sort by one of {', '.join(sorted(known))}, with - for descending"

@@ -33,6 +33,9 @@ MEDIA_TYPES = {
 }
 #: A body that makes no progress for this long is given up, so that it does not hold its memory.
 STALLED_S = 30.0
+#: So is one that has not arrived whole after this long: four that trickle would hold all the memory there is for bodies.
+#: Exporters give up after ten seconds.
+ARRIVAL_S = 180.0
 #: The loop is given a turn after unpacking this much.
 BREATHE_BYTES = 1024 * 1024
 
@@ -96,11 +99,12 @@ async def read_body(request: Request, limit_bytes: int, reservation: Reservation
         raise too_large(limit_bytes)
     unpacking = Unpacking(request.headers.get("content-encoding"), limit_bytes)
     now_s = asyncio.get_running_loop().time
+    latest_s = now_s() + ARRIVAL_S
     since_turn_bytes = 0
     try:
         async with asyncio.timeout(STALLED_S) as patience:
             async for chunk in request.stream():
-                patience.reschedule(now_s() + STALLED_S)
+                patience.reschedule(min(now_s() + STALLED_S, latest_s))
                 for piece_bytes in unpacking.add(chunk):
                     reservation.add(piece_bytes)
                     since_turn_bytes += piece_bytes
@@ -108,7 +112,8 @@ async def read_body(request: Request, limit_bytes: int, reservation: Reservation
                         since_turn_bytes = 0
                         await asyncio.sleep(0)
     except TimeoutError:
-        raise Unavailable("the body stopped arriving", "send it again", retry_after_s=1) from None
+        said = "arrives too slowly" if now_s() >= latest_s else "stopped arriving"
+        raise Unavailable(f"the body {said}", "send it again", retry_after_s=1) from None
     return unpacking.body()
 
 

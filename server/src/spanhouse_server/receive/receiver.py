@@ -180,9 +180,7 @@ class Receiver:
 def _read(signal: str, media_type: str, body: bytes) -> tuple[bytes, decode.Checked]:
     """Return the body as protobuf, and what is right and wrong in it."""
     try:
-        message = decode.parse(signal, media_type, body)
-        # The sender's own bytes are kept where they are protobuf already.
-        wire = body if media_type == PROTOBUF else message.SerializeToString()
+        message, wire = decode.parse_received(signal, media_type, body)
         checked = decode.check(signal, message, len(wire))
     except SpanhouseError:
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
@@ -12,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from spanhouse_server.errors import SpanhouseError
 from spanhouse_server.show.replies import error_reply, plain_error
-from spanhouse_server.show.schemas.faults import place, words
+from spanhouse_server.show.schemas.faults import of_the_kind_given, place, words
 
 log = logging.getLogger("spanhouse.show")
 
@@ -25,7 +26,7 @@ MAX_DETAILS = 20
 
 
 def install_faults(app: FastAPI) -> None:
-    """Register the handlers; paths outside ``/api/`` keep the framework's own replies."""
+    """Register the handlers; what is not found outside ``/api/`` keeps the framework's own reply."""
     app.add_exception_handler(SpanhouseError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -43,7 +44,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     fault = cast("RequestValidationError", error)
     if not _is_api(request):
         return await request_validation_exception_handler(request, fault)
-    details = [_detail(item) for item in fault.errors()[:MAX_DETAILS]]
+    details = [_detail(item) for item in of_the_kind_given(fault.errors())[:MAX_DETAILS]]
     first = details[0] if details else {"where": "request", "message": "invalid"}
     message = f"{first['where']}: {first['message']}"
     return plain_error(400, "bad_request", message, "see /api/v1/openapi.json", details=details)
@@ -53,13 +54,13 @@ def _is_api(request: Request) -> bool:
     return f"{request.url.path}/".startswith("/api/")
 
 
-def _detail(item: dict[str, Any]) -> dict[str, str]:
+def _detail(item: Mapping[str, Any]) -> dict[str, str]:
     return {"where": place(item), "message": words(item)}
 
 
 async def _http(request: Request, error: Exception) -> Response:
     fault = cast("HTTPException", error)
-    if not _is_api(request):
+    if not _is_api(request) and fault.status_code != 405:
         return await http_exception_handler(request, fault)
     code, message, hint = _BY_STATUS.get(fault.status_code, ("bad_request", str(fault.detail), ""))
     reply = plain_error(fault.status_code, code, message, hint)

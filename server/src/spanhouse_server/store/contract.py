@@ -47,6 +47,13 @@ class ColumnarStore(Protocol):
         Raises ``MigrationError`` when an applied file was changed since, or one fails.
         """
 
+    def damaged(self) -> dict[str, int]:
+        """Return the tables of which parts could not be read, and how many; rows in them are not seen by any read.
+
+        The embedded engine sets them aside as it opens them, after a fault of the disk or in a half copied folder; of a
+        server nothing is told.
+        """
+
     def insert(self, table: str, rows: bytes | PathLike[str], columns: Sequence[str] = ()) -> None:
         """Insert newline-separated JSON objects, or arrays of values for ``columns``; durable when this returns.
 

@@ -56,6 +56,7 @@ class StoreGate:
         store = self._opener()
         try:
             store.migrate()
+            _tell_damage(store)
         except BaseException:
             store.close()
             raise
@@ -81,6 +82,10 @@ class StoreGate:
     def migrate(self) -> list[str]:
         """Apply missing migrations."""
         return self._opened().migrate()
+
+    def damaged(self) -> dict[str, int]:
+        """Return the tables of which parts could not be read, and how many."""
+        return self._opened().damaged()
 
     def insert(self, table: str, rows: bytes | PathLike[str], columns: Sequence[str] = ()) -> None:
         """Insert newline-separated JSON objects, or arrays of values for ``columns``."""
@@ -116,3 +121,14 @@ class StoreGate:
         self._closing.set()
         if self._store is not None:
             self._store.close()
+
+
+def _tell_damage(store: ColumnarStore) -> None:
+    """Say what the engine itself does not: it starts without the rows it could not read."""
+    for table, parts in store.damaged().items():
+        log.error(
+            "%d part(s) of the table %s cannot be read and were set aside (detached/broken-on-start… in the data folder):"
+            " their rows are missing; bring the folder back from a whole copy",
+            parts,
+            table,
+        )

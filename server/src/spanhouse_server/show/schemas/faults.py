@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _WORDS = (
@@ -27,6 +27,8 @@ _TYPES = {
     "a valid list": "a list",
     "a valid dictionary": "a mapping",
 }
+#: What the library says of each kind that a body is not of.
+_NOT_OF_KIND = ("list_type", "model_type", "model_attributes_type")
 
 
 def said(problem: Mapping[str, Any], fields: Iterable[str] = ()) -> str:
@@ -44,7 +46,20 @@ def said(problem: Mapping[str, Any], fields: Iterable[str] = ()) -> str:
 
 def place(problem: Mapping[str, Any]) -> str:
     """Return the field at fault, with dots between the levels."""
-    return ".".join(str(part) for part in problem.get("loc", ()))
+    return ".".join(str(part) for part in problem.get("loc", ()) if not _names_a_kind(part))
+
+
+def of_the_kind_given(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the problems without those of the kinds that a body could have been of, and is not."""
+    fitting = [
+        each for each in problems if each.get("type") not in _NOT_OF_KIND or not any(map(_names_a_kind, each["loc"]))
+    ]
+    return fitting or list(problems)
+
+
+def _names_a_kind(part: Any) -> bool:
+    """Tell whether a part of a place is the library's name for one of several kinds, ``list[ScoreInput]``."""
+    return isinstance(part, str) and "[" in part
 
 
 def words(problem: Mapping[str, Any]) -> str:

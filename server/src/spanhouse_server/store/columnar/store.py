@@ -101,6 +101,19 @@ class ClickHouseStore:
         """Apply missing migrations in order; return the names applied. Raises ``MigrationError``."""
         return migrate.run(self._target, self._cluster)
 
+    def damaged(self) -> dict[str, int]:
+        """Return the tables of which parts could not be read and were set aside, and how many; embedded engine only.
+
+        A server's operator is told by the server, and its system tables may be closed to us.
+        """
+        if not self._target.is_embedded:
+            return {}
+        rows = self.select(
+            "SELECT table, count() AS parts FROM system.detached_parts"
+            " WHERE database = currentDatabase() AND startsWith(reason, 'broken') GROUP BY table ORDER BY table"
+        )
+        return {row["table"]: row["parts"] for row in rows}
+
     def insert(self, table: str, rows: bytes | PathLike[str], columns: Sequence[str] = ()) -> None:
         """Insert newline-separated JSON objects, or arrays of values for ``columns``; durable when this returns.
 
