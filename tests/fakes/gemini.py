@@ -175,7 +175,7 @@ def stream(response_id: str, reply: Answer, knobs: Knobs, used: Json, body: Json
     for piece in pieces(reply.text)[:-1]:
         yield sse(_frame(response_id, knobs, [{"text": piece}], None, so_far))
     last = [{"text": pieces(reply.text)[-1]}] if reply.text else []
-    yield sse(_frame(response_id, knobs, [*last, *_calls(reply)], finish_reason(reply), used))
+    yield sse(_frame(response_id, knobs, [*last, *_drawn(body), *_calls(reply)], finish_reason(reply), used))
 
 
 def _frame(response_id: str, knobs: Knobs, parts: list[Json], finish: str | None, used: Json) -> Json:

@@ -10,8 +10,9 @@ from functools import cache
 from hashlib import sha256, shake_256
 from zlib import adler32, crc32
 
-#: By name, what applications send (the first three) and what the provider answers with.
-NAMES = ("image.png", "sound.wav", "paper.pdf", "drawn.png", "spoken.wav")
+#: By name, what applications send (image, sound, paper) and what the provider answers with. New ones go to the front:
+#: ``tests.golden.media.pack`` says why.
+NAMES = ("spoken.pcm", "image.png", "sound.wav", "paper.pdf", "drawn.png", "spoken.wav")
 _BLOCK = 65_535
 
 
@@ -24,6 +25,7 @@ def file(name: str) -> bytes:
         "paper.pdf": lambda: paper(),
         "drawn.png": lambda: noise_png(96, 96, name),
         "spoken.wav": lambda: noise_wav(24_000, name),
+        "spoken.pcm": lambda: shake_256(name.encode()).digest(24_000),
     }
     return made[name]()
 

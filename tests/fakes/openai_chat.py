@@ -27,6 +27,7 @@ from tests.fakes.knobs import Knobs
 CREATED = 1_760_000_000
 FINGERPRINT = "fp_fake000001"
 EMBEDDING_SIZE = 8
+SOUND_PIECE_BYTES = 6000
 
 Json = dict[str, Any]
 
@@ -132,9 +133,19 @@ def completion(
 
 
 def stream(
-    response_id: str, reply: Answer, knobs: Knobs, used: Json, *, include_usage: bool, choices: int = 1
+    response_id: str,
+    reply: Answer,
+    knobs: Knobs,
+    used: Json,
+    *,
+    include_usage: bool,
+    choices: int = 1,
+    spoken: bool = False,
 ) -> Iterator[bytes]:
-    """Yield the server-sent events of a streamed answer, ``[DONE]`` included."""
+    """Yield the server-sent events of a streamed answer, ``[DONE]`` included.
+
+    What is ``spoken`` comes as transcript and as pieces of sound (``pcm16``, the only format the API streams).
+    """
     frame: Json = {
         "id": response_id,
         "object": "chat.completion.chunk",
@@ -151,8 +162,17 @@ def stream(
     for index in range(choices):
         first: Json = {"role": "assistant", "content": None if reply.tool_calls else "", "refusal": None}
         yield chunk(index, first)
+        if spoken:
+            tail = response_id.removeprefix("chatcmpl-")
+            yield chunk(index, {"audio": {"id": f"audio_{tail}", "transcript": ""}})
         for piece in pieces(reply.text):
-            yield chunk(index, {"content": piece})
+            yield chunk(index, {"audio": {"transcript": piece}} if spoken else {"content": piece})
+        if spoken:
+            sound = media.file("spoken.pcm")
+            for start in range(0, len(sound), SOUND_PIECE_BYTES):
+                piece = base64.b64encode(sound[start : start + SOUND_PIECE_BYTES]).decode()
+                yield chunk(index, {"audio": {"data": piece}})
+            yield chunk(index, {"audio": {"expires_at": CREATED}})
         for position, call in enumerate(reply.tool_calls):
             head = {"index": position, "id": call.id, "type": "function"}
             yield chunk(index, {"tool_calls": [{**head, "function": {"name": call.name, "arguments": ""}}]})

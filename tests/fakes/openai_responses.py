@@ -172,6 +172,17 @@ def stream(response_id: str, body: Json, reply: Answer, knobs: Knobs, used: Json
             yield event(
                 "response.function_call_arguments.done", **place, name=item["name"], arguments=item["arguments"]
             )
+        elif item["type"] == "image_generation_call":
+            yield event(
+                "response.output_item.added",
+                output_index=index,
+                item={"id": item["id"], "type": item["type"], "status": "in_progress", "result": None},
+            )
+            for step in ("in_progress", "generating"):
+                yield event(f"response.image_generation_call.{step}", **place)
+            drawn = {"partial_image_index": 0, "partial_image_b64": item["result"]}
+            yield event("response.image_generation_call.partial_image", **place, **drawn)
+            yield event("response.image_generation_call.completed", **place)
         else:
             yield event("response.output_item.added", output_index=index, item=item)
         yield event("response.output_item.done", output_index=index, item=item)

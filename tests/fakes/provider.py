@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import hashlib
 import json
@@ -25,7 +26,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes import anthropic_messages, gemini, openai_chat, openai_responses
+from tests.fakes import anthropic_messages, gemini, openai_chat, openai_images, openai_responses
 from tests.fakes.answers import Answer, ToolCall, Turn, answer
 from tests.fakes.errors import ANTHROPIC_APIS, error_body, error_headers
 from tests.fakes.knobs import SNAPSHOTS, Knobs, read_knobs
@@ -93,6 +94,8 @@ class Provider:
             app.router.add_post(f"{prefix}/responses", self._handler("responses", self._responses))
             app.router.add_post(f"{prefix}/messages", self._handler("messages", self._messages))
             app.router.add_post(f"{prefix}/messages/count_tokens", self._handler("count_tokens", self._count))
+            for verb in ("generations", "edits"):
+                app.router.add_post(f"{prefix}/images/{verb}", self._handler("images", self._images))
             app.router.add_get(f"{prefix}/models", self._models)
         for version in ("v1", "v1beta", "v1beta1"):
             app.router.add_post(f"/{version}/models/{{model}}:{{verb}}", self._gemini)
@@ -163,8 +166,17 @@ class Provider:
             return _Reply(openai_chat.completion(response_id, reply, knobs, used, choices, spoken))
         include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         record.usage_sent = include_usage
-        events = openai_chat.stream(response_id, reply, knobs, used, include_usage=include_usage, choices=choices)
+        events = openai_chat.stream(
+            response_id, reply, knobs, used, include_usage=include_usage, choices=choices, spoken=spoken
+        )
         return _Reply({}, events)
+
+    def _images(self, body: Json, knobs: Knobs, record: Served, number: int) -> _Reply:
+        record.usage = used = openai_images.usage(body)
+        if not body.get("stream"):
+            return _Reply(openai_images.images(body, used))
+        record.usage_sent = used is not None
+        return _Reply({}, openai_images.stream(body, used))
 
     def _embeddings(self, body: Json, knobs: Knobs, record: Served, number: int) -> _Reply:
         tokens = openai_chat.embedding_tokens(openai_chat.embedding_inputs(body))
@@ -247,13 +259,24 @@ class Provider:
 
 async def _read_body(request: web.Request) -> Json:
     try:
-        body = json.loads(await request.read())
+        form = request.content_type == "multipart/form-data"
+        body = await _read_form(request) if form else json.loads(await request.read())
     except ValueError as problem:
         raise _Bad(f"We could not parse the JSON body of your request: {problem}") from problem
     if isinstance(body, dict) and "model" in request.match_info:  # Gemini names it in the path
         body = {**body, "model": request.match_info["model"]}
     if not isinstance(body, dict) or not isinstance(body.get("model"), str) or not body["model"]:
         raise _Bad("you must provide a model parameter")
+    return body
+
+
+async def _read_form(request: web.Request) -> Json:
+    """Return the fields of a form by name, files in base64; those that may come several times are lists."""
+    body: Json = {}
+    for name, value in (await request.post()).items():
+        said = base64.b64encode(value.file.read()).decode() if isinstance(value, web.FileField) else value
+        bare = name.removesuffix("[]")
+        body[bare] = [*body.get(bare, []), said] if bare != name else said
     return body
 
 

@@ -124,6 +124,15 @@ NODE_ENVIRONMENTS: dict[str, list[str]] = {
         "@arizeai/openinference-instrumentation-openai@4.2.7",
         *NODE_TELEMETRY,
     ],
+    # The newest client it watches, and the SDK of OpenTelemetry's third generation.
+    "otel_js": [
+        "openai@6.49.0",
+        "@opentelemetry/instrumentation-openai@0.22.0",
+        "@opentelemetry/api@1.10.0",
+        *(f"@opentelemetry/{name}@3.1.1" for name in ("context-async-hooks", "resources", "sdk-logs", "sdk-trace")),
+        "@opentelemetry/exporter-trace-otlp-proto@0.301.1",
+        "@opentelemetry/exporter-logs-otlp-proto@0.301.0",
+    ],
     "langfuse_js": [
         "openai@7.57.0",
         *(f"@langfuse/{name}@5.11.1" for name in ("openai", "otel", "tracing")),

@@ -147,6 +147,7 @@ def _cases() -> list[Case]:
         add(environment, environment, generation, "vercel_app", scenarios, NOTHING)
     unfailing = all_openai.removesuffix(" error")  # it never ends the span of a call that fails
     add("openinference_js", "openinference_js", "openinference_js", "openai_app", unfailing + " responses", NOTHING)
+    add("otel_js", "otel_js", "own", "otel_js_app", all_openai + " responses", NOTHING)
     add("langfuse_js", "langfuse_js", "langfuse_js", "openai_app", all_openai + " responses", NOTHING)
     add("claude_code", "claude_code", "own", "claude_code_app", "chat agent", CLAUDE_CODE)
     add("genkit", "genkit", "own", "genkit_app", "chat stream vision embeddings error agent", GENKIT)

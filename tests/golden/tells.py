@@ -126,6 +126,7 @@ FAMILIES = {
     "vercel_legacy_embeddings": replace(VERCEL, dialect="vercel_ai_legacy", served=False),
     "vercel_legacy": replace(VERCEL, dialect="vercel_ai_legacy", reasoning=True),
     "openai_v2_old": OPENAI_V2,
+    "otel_js": replace(OPENAI_V2, image=False),
     "openlit": OPENLIT,
     "openlit_tools": replace(OPENLIT, history=False),
     "openlit_error": replace(OPENLIT, content=False),

@@ -23,7 +23,7 @@ from samples import ANTHROPIC_SYSTEM, ANTHROPIC_TOOL, TOOL
 KEY = "sk-golden"
 
 
-def _model(name: str, model: str, base: str = "OPENAI_BASE_URL") -> dict[str, Any]:
+def offered(name: str, model: str, base: str = "OPENAI_BASE_URL") -> dict[str, Any]:
     """Return a model of the gateway: its name for callers, and whose it is."""
     return {
         "model_name": name,
@@ -33,14 +33,14 @@ def _model(name: str, model: str, base: str = "OPENAI_BASE_URL") -> dict[str, An
 
 CONFIG: dict[str, Any] = {
     "model_list": [
-        _model("small", "openai/gpt-4o-mini"),
-        _model("large", "openai/gpt-4o"),
-        _model("thinker", "openai/gpt-5"),
-        _model("vectors", "openai/text-embedding-3-small"),
-        _model("busy", "openai/gpt-error-429"),
-        _model("flaky", "openai/gpt-error-500"),
-        _model("claude", "anthropic/claude-sonnet-4-5", "ANTHROPIC_BASE_URL"),
-        _model("busy-claude", "anthropic/claude-error-529", "ANTHROPIC_BASE_URL"),
+        offered("small", "openai/gpt-4o-mini"),
+        offered("large", "openai/gpt-4o"),
+        offered("thinker", "openai/gpt-5"),
+        offered("vectors", "openai/text-embedding-3-small"),
+        offered("busy", "openai/gpt-error-429"),
+        offered("flaky", "openai/gpt-error-500"),
+        offered("claude", "anthropic/claude-sonnet-4-5", "ANTHROPIC_BASE_URL"),
+        offered("busy-claude", "anthropic/claude-error-529", "ANTHROPIC_BASE_URL"),
     ],
     "litellm_settings": {"callbacks": ["otel"], "num_retries": 0},
     "router_settings": {"num_retries": 0, "disable_cooldowns": True},

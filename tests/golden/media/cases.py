@@ -14,10 +14,17 @@ from spanhouse_server.decode.pending import PENDING
 from spanhouse_server.model.raw import RawLog, RawSpan
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise import is_genai_log, normalise
+from tests.fakes.media import NAMES, file
+from tests.fakes.openai_chat import SOUND_PIECE_BYTES
 from tests.golden.case import RECEIVED_NS, Truth
 from tests.golden.media.pack import unpack
 
 HERE = Path(__file__).parent
+#: The bytes of files by name, and of the pieces of sound that a stream brings (``piece-0.pcm`` …).
+BYTES = {name: file(name) for name in NAMES} | {
+    f"piece-{start // SOUND_PIECE_BYTES}.pcm": file("spoken.pcm")[start : start + SOUND_PIECE_BYTES]
+    for start in range(0, len(file("spoken.pcm")), SOUND_PIECE_BYTES)
+}
 _NAMED = re.compile(r"\{([a-z]+\.[a-z]+)\}")
 
 
@@ -75,6 +82,8 @@ def spans_of(name: str) -> list[Span]:
 
 
 def parts_of(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the parts of messages that are media, without those that an emitter left out itself."""
+    """Return the parts of messages that are media, without those whose data an emitter left out itself."""
     parts = [part for message in messages for part in message["parts"] if part["type"] in ("uri", "blob", "file")]
-    return [part for part in parts if part.get("uri") != "__REDACTED__" and part.get("file_id", "") is not None]
+    return [
+        part for part in parts if part["type"] != "blob" or "content" in part if part.get("file_id", "") is not None
+    ]

@@ -21,8 +21,10 @@ _WINDOW_LOG = 25
 @cache
 def _dictionary() -> zstandard.ZstdCompressionDict:
     # Places are counted from the end: what is added later goes to the front, and what was packed stays readable.
-    known = ",".join(map(str, file("image.png"))).encode()
-    for data in map(file, NAMES):
+    known = b""
+    for name, data in zip(NAMES, map(file, NAMES), strict=True):
+        if name == "image.png":  # as JavaScript writes bytes
+            known += ",".join(map(str, data)).encode()
         known += data + base64.b64encode(data) + base64.urlsafe_b64encode(data)
         known += repr(data).encode() + repr(data).replace("\\", "\\\\").encode()
     return zstandard.ZstdCompressionDict(known, dict_type=zstandard.DICT_TYPE_RAWCONTENT)

@@ -21,10 +21,11 @@ from typing import Any
 from tests.fakes.media import NAMES, file
 from tests.fakes.provider import FakeProvider
 from tests.golden.environments import NODE_ENVIRONMENTS, environment_node, environment_python
-from tests.golden.frameworks import RESOURCE
+from tests.golden.frameworks import LITELLM, RESOURCE
 from tests.golden.media.pack import pack
 from tests.golden.record import (
     APPS,
+    GENKIT,
     LANGSMITH,
     LATEST,
     LEGACY,
@@ -44,29 +45,66 @@ PAYLOADS, EXPECTED, MEDIA_APPS = HERE / "payloads", HERE / "expected", HERE / "a
 WHOLE = ("openinference_openai_sound",)
 
 _OPENAI = "image sound files responses"
+_STREAMS = "sound_stream responses_stream"
+_IMAGES = "drawing dalle"
 #: By itself it leaves out images whose base64 is longer than 32,000 characters.
 IMAGES = {"OPENINFERENCE_BASE64_IMAGE_MAX_LENGTH": "10000000"}
+
+
+LITELLM_V2 = LITELLM | LATEST | RESOURCE | {"LITELLM_OTEL_V2": "true"}
+_LITELLM = "image sound files drawing redrawing"
 
 
 def _cases() -> list[Case]:
     openai, anthropic = "openai_media", "anthropic_media"
     rows: list[tuple[str, str, str, str, str, dict[str, str]]] = [
-        ("openinference_openai", "openinference", "openinference_openai", openai, _OPENAI, IMAGES),
+        (
+            "openinference_openai",
+            "openinference",
+            "openinference_openai",
+            openai,
+            f"{_OPENAI} {_STREAMS} {_IMAGES} drawing_stream redrawing",
+            IMAGES,
+        ),
         ("openinference_default_openai", "openinference", "openinference_openai", openai, "image", NOTHING),
         ("openinference_anthropic", "openinference", "openinference_anthropic", anthropic, "documents", IMAGES),
-        ("genai_openai", "genai", "genai_openai", openai, _OPENAI, LATEST),
+        ("genai_openai", "genai", "genai_openai", openai, f"{_OPENAI} {_STREAMS}", LATEST),
         ("genai_anthropic", "genai", "genai_anthropic", anthropic, "documents", LATEST),
-        ("openai_v2_legacy", "otel", "openai_v2", openai, "image sound", LEGACY),
-        ("openllmetry_openai", "openllmetry", "openllmetry_openai", openai, _OPENAI, NOTHING),
+        ("openai_v2_legacy", "otel", "openai_v2", openai, "image sound sound_stream", LEGACY),
+        ("openllmetry_openai", "openllmetry", "openllmetry_openai", openai, f"{_OPENAI} {_STREAMS}", NOTHING),
         ("openllmetry_anthropic", "openllmetry", "openllmetry_anthropic", anthropic, "documents", NOTHING),
-        ("google_genai", "google", "google_genai", "gemini_media", "parts sound", LATEST),
-        ("langfuse", "langfuse", "own", "langfuse_media", _OPENAI, RESOURCE),
-        ("logfire", "logfire", "own", "logfire_media", _OPENAI + " documents", RESOURCE),
-        ("langsmith", "langsmith", "own", "langsmith_media", _OPENAI + " documents", LANGSMITH),
-        ("mlflow", "mlflow", "own", "mlflow_media", _OPENAI + " documents", MLFLOW),
+        ("google_genai", "google", "google_genai", "gemini_media", "parts sound parts_stream", LATEST),
+        ("langfuse", "langfuse", "own", "langfuse_media", f"{_OPENAI} {_STREAMS}", RESOURCE),
+        (
+            "logfire",
+            "logfire",
+            "own",
+            "logfire_media",
+            f"{_OPENAI} documents {_STREAMS} {_IMAGES} drawing_stream redrawing",
+            RESOURCE,
+        ),
+        ("langsmith", "langsmith", "own", "langsmith_media", f"{_OPENAI} documents {_STREAMS}", LANGSMITH),
+        ("mlflow", "mlflow", "own", "mlflow_media", f"{_OPENAI} documents {_STREAMS} {_IMAGES} drawing_stream", MLFLOW),
         ("pydantic_ai", "pydantic_ai", "own", "pydantic_ai_media", "image documents", NOTHING),
         ("vercel_latest", "vercel_latest", "latest", "vercel_media", "image files", NOTHING),
         ("vercel_legacy", "vercel_legacy", "legacy", "vercel_media", "image files", NOTHING),
+        ("langfuse_js", "langfuse_js", "langfuse_js", "openai_app", _IMAGES + " redrawing", NOTHING),
+        ("openlit", "openlit", "own", "openlit_media", f"{_OPENAI} documents {_STREAMS} {_IMAGES} redrawing", {}),
+        ("litellm", "litellm", "own", "litellm_media", _LITELLM + " documents sound_stream", LITELLM),
+        ("litellm_v2", "litellm", "own", "litellm_media", _LITELLM, LITELLM_V2),
+        ("litellm_proxy", "litellm_proxy", "own", "litellm_proxy_media", _LITELLM, RESOURCE | LITELLM),
+        ("litellm_proxy_v2", "litellm_proxy", "own", "litellm_proxy_media", _LITELLM, LITELLM_V2),
+        ("genkit", "genkit", "own", "genkit_media", "image files drawing", GENKIT),
+        ("adk", "adk", "own", "adk_media", "sound parts", {}),
+        ("adk_latest", "adk", "own", "adk_media", "sound parts", LATEST),
+        (
+            "openinference_google",
+            "openinference_google",
+            "openinference_google",
+            "gemini_media",
+            "parts sound parts_stream",
+            IMAGES,
+        ),
     ]
     return [Case(f"{row[0]}_{scenario}", *row[1:4], scenario, row[5]) for row in rows for scenario in row[4].split()]
 

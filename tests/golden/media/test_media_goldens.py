@@ -24,13 +24,18 @@ from spanhouse_server.store.bare import bare_span
 from spanhouse_server.store.jsontext import dump
 from tests.fakes.media import NAMES, file, hash_of
 from tests.golden.case import Truth
-from tests.golden.media.cases import case, names, parts_of, records, spans_of
+from tests.golden.media.cases import BYTES, case, names, parts_of, records, spans_of
 from tests.golden.media.record import CASES, WHOLE
-from tests.golden.media.told import told
+from tests.golden.media.told import ELSEWHERE, answered, told
 from tests.golden.test_golden import ANTHROPIC_SDK
 from tests.unit.normalise.settle_facts import settle_all
 
-TYPES = {"png": ("image", "image/png"), "wav": ("audio", "audio/wav"), "pdf": ("document", "application/pdf")}
+TYPES = {
+    "png": ("image", "image/png"),
+    "wav": ("audio", "audio/wav"),
+    "pcm": ("audio", None),  # only the request says what streamed sound is
+    "pdf": ("document", "application/pdf"),
+}
 #: What of the media may stand in no row: pieces of each alphabet, from within each file.
 PIECES = [
     piece
@@ -42,8 +47,8 @@ PIECES = [
         repr(data[at : at + 40])[2:-1].encode(),
     )
 ]
-MAX_ROW_BYTES = 16_000
-FILES_HASH = "58016ac362135e332037ed6e98ee2b994e0ac4c0ee68b561ccc526842f6c1adf"
+MAX_ROW_BYTES = 20_000
+FILES_HASH = "d4a02edf9bc49e2ccf3f1628e99b8bba24da400558c3946b9297d1cf9abd46d7"
 
 
 def model_spans(name: str) -> list[Span]:
@@ -58,6 +63,7 @@ def list_price(truth: Truth, usage: Usage, at_ns: int) -> Decimal:
     told = {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
+        "input_image_tokens": usage.image_input_tokens,
         "input_audio_tokens": usage.audio_input_tokens,
         "output_audio_tokens": usage.audio_output_tokens,
         "output_image_tokens": usage.image_output_tokens,
@@ -86,21 +92,24 @@ def test_media_are_parts_in_their_places(name: str) -> None:
     shown = told(name)
     assert span.dialect == shown.dialect
     sent = [each for each in case(name).sent if each.rpartition(".")[2] in shown.sent]
-    answered = list(shown.answered.get(name.rpartition("_")[2], ()))
-    for messages, wanted in ((span.input_messages, sent), (span.output_messages, answered)):
+    for messages, wanted in ((span.input_messages, sent), (span.output_messages, answered(name))):
         parts = parts_of(messages)
         assert len(parts) == len(wanted), parts
         for part, each in zip(parts, wanted, strict=True):
+            if each == ELSEWHERE:
+                assert part == {"type": "uri", "modality": "image", "uri": each}
+                continue
             modality, kind = TYPES[each.rpartition(".")[2]]
-            assert (part["type"], part["modality"], part["mime_type"]) == ("uri", modality, kind)
+            assert (part["type"], part["modality"], part.get("mime_type")) == ("uri", modality, kind)
             if part["uri"].startswith(shown.elsewhere or "none"):
-                assert part["size_bytes"] == len(file(each))
+                assert part["size_bytes"] == len(BYTES[each])
                 continue
             scheme, _, digits = part["uri"].partition("/")
             assert scheme == "spanhouse-blob:sha256"
-            assert hash_of(each).startswith(digits)
+            whole = sha256(BYTES[each]).hexdigest()
+            assert whole.startswith(digits)
             if shown.sizes:
-                assert (digits, part["size_bytes"]) == (hash_of(each), len(file(each)))
+                assert (digits, part["size_bytes"]) == (whole, len(BYTES[each]))
             assert "truncated" not in part
     assert not span.truncated
 
@@ -108,7 +117,7 @@ def test_media_are_parts_in_their_places(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_blobs_are_the_bytes_that_were_sent(name: str) -> None:
     recorded = case(name)
-    wanted = {hash_of(each): file(each) for each in NAMES}
+    wanted = {sha256(data).hexdigest(): data for data in BYTES.values()}
     kept = {blob.hash for span in spans_of(name) for blob in span.blobs} | set(recorded.uploads)
     for span in spans_of(name):
         for blob in span.blobs:
@@ -117,7 +126,7 @@ def test_blobs_are_the_bytes_that_were_sent(name: str) -> None:
     shown = told(name)
     expected = {hash_of(each) for each in recorded.sent if each.rpartition(".")[2] in shown.kept}
     if not shown.elsewhere:
-        expected |= {hash_of(each) for each in shown.answered.get(name.rpartition("_")[2], ())}
+        expected |= {sha256(BYTES[each]).hexdigest() for each in answered(name) if each != ELSEWHERE}
     assert expected <= kept <= set(wanted)
 
 
@@ -157,14 +166,54 @@ def test_tokens_and_cost_are_those_served(name: str) -> None:
     [span] = model_spans(name)
     for each in spans_of(name):
         each.cost = price(each)
+    assert {each.cost.status for each in spans_of(name) if each.category == "llm"} == {told(name).cost}
+    if not told(name).usage:
+        assert not span.usage.known
+        assert span.cost.reason == "no_usage"
+        return
     traces = [one.trace for one in settle_all(rows.facts_of(1, 0, each) for each in spans_of(name)).values()]
     assert sum(trace.input_tokens or 0 for trace in traces) == truth.input_tokens
     assert sum(trace.output_tokens or 0 for trace in traces) == truth.output_tokens
     cost = sum((trace.cost_usd for trace in traces if trace.cost_usd is not None), Decimal(0))
     assert cost == list_price(truth, span.usage, span.raw.start_ns)
-    assert {each.cost.status for each in spans_of(name) if each.category == "llm"} == {"priced"}
     heard = audio_tokens(truth) if told(name).audio else (0, 0)
     assert (span.usage.audio_input_tokens or 0, span.usage.audio_output_tokens or 0) == heard
+    if truth.api == "gemini" and told(name).audio:
+        details = truth.usage.get("candidatesTokensDetails", ())
+        drawn = sum(each["tokenCount"] for each in details if each["modality"] == "IMAGE")
+        assert (span.usage.image_output_tokens or 0) == drawn
+
+
+@pytest.mark.parametrize("name", [name for name in names() if case(name).served[0].api == "images"])
+def test_an_image_is_drawn_by_a_call_of_its_model(name: str) -> None:
+    [truth] = case(name).served
+    [span] = model_spans(name)
+    assert span.operation == ("chat" if name.startswith("genkit") else "generate_content")
+    assert (span.request_model, span.response_id) == (truth.request_model, "")
+    assert span.input_preview == (truth.request["prompt"] if told(name).prompt else "")
+    if told(name).usage:
+        details = [truth.usage.get(f"{side}_tokens_details") or {} for side in ("input", "output")]
+        seen, drawn = (each.get("image_tokens") for each in details)
+        assert (span.usage.image_input_tokens or 0) == (seen if told(name).audio else 0)
+        assert span.usage.image_output_tokens == (drawn or truth.output_tokens)
+
+
+@pytest.mark.parametrize("name", ["litellm_drawing", "litellm_proxy_drawing", "litellm_sound", "litellm_proxy_sound"])
+def test_litellm_shows_what_is_answered_beside_the_raw_request(name: str) -> None:
+    [span] = [span for span in spans_of(name) if span.raw.name == "raw_gen_ai_request"]
+    wanted = "drawn.png" if name.endswith("drawing") else "spoken.wav"
+    assert [part["uri"].rpartition("/")[2] for part in parts_of(span.output_messages)] == [hash_of(wanted)]
+
+
+def test_what_an_image_cost_is_reported_where_no_tokens_are_told() -> None:
+    """LiteLLM's gateway tells zeros of an image that was drawn from another one, and its price."""
+    name = "litellm_proxy_v2_redrawing"
+    [truth] = case(name).served
+    [span] = model_spans(name)
+    drawn = truth.usage["output_tokens_details"]["image_tokens"]
+    seen = truth.usage["input_tokens_details"]["image_tokens"]
+    served = Usage(truth.input_tokens, truth.output_tokens, image_input_tokens=seen, image_output_tokens=drawn)
+    assert price(span).total_usd == list_price(truth, served, span.raw.start_ns)
 
 
 def test_one_payload_is_kept_whole() -> None:

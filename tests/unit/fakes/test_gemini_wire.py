@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.answers import DRAWN_TOKENS
 from tests.fakes.provider import FakeProvider
 
 MODEL = "gemini-2.5-flash"
@@ -71,6 +72,17 @@ def test_stream(provider: FakeProvider) -> None:
     assert [each["candidates"][0].get("finishReason") for each in events][-2:] == [None, "STOP"]
     assert events[-1]["usageMetadata"] == provider.served[-1].usage
     assert provider.served[-1].stream
+
+
+def test_a_picture_comes_with_the_last_event(provider: FakeProvider) -> None:
+    body = HELLO | {"generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}}
+    text = ask(provider, "streamGenerateContent?alt=sse", body)
+    events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    parts = [[*part] for event in events for part in event["candidates"][0]["content"]["parts"]]
+    assert [kind for kind in parts if kind != ["text"]] == [["inlineData"]]
+    assert parts[-1] == ["inlineData"]
+    [drawn] = events[-1]["usageMetadata"]["candidatesTokensDetails"]
+    assert drawn == {"modality": "IMAGE", "tokenCount": DRAWN_TOKENS}
 
 
 def test_tool_and_its_answer(provider: FakeProvider) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import orjson
@@ -32,6 +33,20 @@ def as_json(value: Any) -> Any:
 @given(CONTAINERS)
 def test_reads_back_what_python_shows(value: Any) -> None:
     assert jsontext.parse_python(repr(value)) == (as_json(value), False)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers()))
+def test_numbers_are_read_as_python_reads_them(numbers: list[Any]) -> None:
+    """To the last digit, and as what they are: neither a float for a whole number nor a zero without its sign."""
+    told = [number if type(number) is float or -(2**63) <= number < 2**64 else str(number) for number in numbers]
+    assert repr(jsontext.load_python(repr({"a": None, "n": numbers}))) == repr({"a": None, "n": told})
+
+
+@pytest.mark.parametrize("number", ["-0", "-0.0", "1e-05", "-1e-05", "0.0012345678901234567", "123456789012345678901"])
+def test_odd_numbers(number: str) -> None:
+    expected = ast.literal_eval(number)
+    told = expected if abs(expected) < 2**64 else number
+    assert repr(jsontext.load_python(f"{{'a': None, 'n': {number}}}")) == repr({"a": None, "n": told})
 
 
 @given(CONTAINERS, st.data())

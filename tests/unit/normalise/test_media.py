@@ -320,6 +320,14 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+def test_what_begins_like_a_type_and_goes_on_is_none() -> None:
+    run = "A" * 1467 + "="
+    value = [{"format": run, "type": run, "mime_type": "A" * 51 + "/" + "A" * 58 + "/" + "A" * 1356 + "="}]
+    span = normalise(raw_span({"gen_ai.operation.name": "chat", "gen_ai.input.messages": json.dumps(value)}))
+    assert span.blobs == []
+    assert normalise(span.raw).raw == span.raw
+
+
 @settings(max_examples=100, deadline=None)
 @given(JSON)
 def test_any_value_is_read_the_same_twice(value: Any) -> None:

@@ -82,7 +82,7 @@ def test_lines_of_the_generation_before() -> None:
     [
         ({"gen_ai.operation.name": "vectordb", "db.operation.name": "QUERY"}, "retriever", "retrieval"),
         ({"gen_ai.operation.name": "vectordb", "db.operation.name": "INSERT"}, "other", "vectordb"),
-        ({"gen_ai.operation.name": "image"}, "llm", "image"),
+        ({"gen_ai.operation.name": "image"}, "llm", "generate_content"),
         ({"gen_ai.operation.name": "framework"}, "workflow", "framework"),
         ({"gen_ai.operation.name": "execute_tool"}, "tool", "execute_tool"),
         ({"gen_ai.operation.name": "retrieval"}, "retriever", "retrieval"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable
 
 import orjson
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanhouse_server.model.raw import RawEvent, RawLink
-from spanhouse_server.normalise import normalise, redact_log
+from spanhouse_server.normalise import normalise, redact, redact_log
 from spanhouse_server.normalise.redact import REDACTED, is_secret_key, redact_attributes, redact_span, redact_text
 from tests.unit.normalise.make import log, raw_span
 
@@ -177,6 +178,87 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
 def test_clean_span_is_the_same_object() -> None:
     raw = raw_span({"a": "text", "b": 1, "c": ["x", 1.5], "d": [0.5] * 100}, resource={"service.name": "s"})
     assert redact_span(raw) is raw
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'headers': {'x-cache-key': 'a', 'connection': 'b'}, 'used_client_oauth_token': False}",
+        '{"candidates_token_count":3,"thoughts_token_count":4}',
+        "a secret of bearer bonds",
+    ],
+)
+def test_a_span_that_only_speaks_of_tokens_is_the_same_object(text: str) -> None:
+    raw = raw_span({"a": text, "b": [text]}, events=[RawEvent("e", 1, {"c": {"d": text}})], status_message=text)
+    assert redact_span(raw) is raw
+    entry = log("gen_ai.user.message", {"content": text})
+    assert redact_log(entry) is entry
+
+
+def test_the_shortest_secret() -> None:
+    assert redact_text("&sig=a") == f"&sig={REDACTED}"
+    assert redact_span(raw_span({"a": "?key=v", "b": 1})).attributes == {"a": f"?key={REDACTED}", "b": 1}
+
+
+#: What patterns match, and what nearly does; letters that are equal to others without case.
+PIECES = [
+    *(OPENAI, ANTHROPIC, JWT, *SECRETS, "xai-" + "a1B2" * 11, "sk_live_" + "a1" * 9, "-----BEGIN PRIVATE KEY-----x"),
+    *("Bearer abcdefghijklmnop1234", "BEARER ABCDEFGHIJKLMNOP1", "basic dXNlcjpwYXNzd29yZA==", "?x_token=1", "&sig="),
+    *("Cookie: abcdef", "x-api-key=abcd", "AUTHORIZATION : abcd", "COO\u212aIE: abcd", "author\u0131zation=abcd"),
+    *(
+        '{"api_key": "a"',
+        "'pa\u017f\u017fword':'b'",
+        '\\"Client_Secret\\": \\"c\\"',
+        '"oauth_token": "d"',
+        '"monkey":"e"',
+    ),
+    *(
+        "'passwd' : b'f'",
+        '"x-auth-token":"',
+        "secret",
+        "s_token",
+        "\n",
+        " ",
+        '"',
+        "'",
+        "\\",
+        ":",
+        ",",
+        "a",
+        "sk-",
+        "eyJ",
+    ),
+]
+_ANY_FIELD = re.compile(r"""(\\*["'])([\w.-]{1,96})\1\s*:\s*b?(\\*["'])""")
+
+
+def redacted_in_full(text: str) -> str:
+    """Return what is left when all patterns are tried one after the other, without a look at words before."""
+    text = redact._VALUE.sub(REDACTED, text)
+    text = redact._SCHEME.sub(rf"\1 {REDACTED}", text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redact, "_FIELD", _ANY_FIELD)
+        text = redact._redact_fields(text)
+    text = redact._PAIR.sub(rf"\1\2{REDACTED}", text)
+    return redact._QUERY.sub(rf"\1{REDACTED}", text)
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_pattern_is_tried_where_it_can_match(piece: str) -> None:
+    text = f"{piece} secret"  # a word that makes any text worth a closer look
+    assert redact_text(text) == redacted_in_full(text)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
+def test_patterns_are_tried_where_they_can_match(text: str) -> None:
+    text += " secret"
+    assert redact_text(text) == redacted_in_full(text)
+
+
+def test_a_span_is_redacted_by_its_keys() -> None:
+    raw = raw_span({"http.request.header.cookie": "a=b", "n": 1})
+    assert redact_span(raw).attributes == {"http.request.header.cookie": REDACTED, "n": 1}
+    assert normalise(raw).raw.attributes == {"http.request.header.cookie": REDACTED, "n": 1}
 
 
 def test_counts_and_flags_under_secret_names_stay() -> None:

@@ -94,6 +94,17 @@ def test_equal_keys_share_a_shape_and_other_orders_do_not() -> None:
     assert shape_of({"c": 2, "a.b": 1}).keys == ("c", "a.b")
 
 
+@given(st.lists(st.sampled_from([*MARKERS, "gen_ai.prompt", "a.api_key", "cookie", ""]), unique=True))
+def test_a_shape_tells_twice_what_its_keys_say(keys: list[str]) -> None:
+    found, secret = shape_of(keys), {"a.api_key", "cookie"}
+    for _ in range(2):
+        assert found.among(frozenset(keys[::2])) == tuple(keys[::2])
+        assert found.among(frozenset({"absent"})) == ()
+        for prefix in ("gen_ai.", "gen_ai.pro", "gen", "langfuse.trace.", ""):
+            assert found.family(prefix) == tuple(key for key in keys if key.startswith(prefix))
+        assert found.names_secret == (not secret.isdisjoint(keys))
+
+
 def test_shapes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shape, "_shapes", {})
     monkeypatch.setattr(shape, "_weight", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -142,3 +143,43 @@ def test_scopes_end_at_a_dot_and_families_are_found_again() -> None:
 @pytest.mark.parametrize("kind", [[], {}, 5, None])
 def test_a_message_with_any_type(kind: object) -> None:
     assert fold_message({"type": kind, "role": "user", "content": "a", "name": "b"})["role"] == "user"
+
+
+@pytest.mark.parametrize("dialect", ["openinference", "openinference_json", "openllmetry"])
+@pytest.mark.parametrize("told_twice", [True, False])
+def test_a_call_told_as_function_and_as_tool_is_one(dialect: str, told_twice: bool) -> None:
+    """llama-cpp-python answers with both generations of calls at once."""
+    arguments, other = '{ "city": "Oslo" }', '{"city": "Bergen"}'
+    legacy = {"name": "weather", "arguments": arguments if told_twice else other}
+    tool = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": arguments}}
+    message = {"role": "assistant", "content": None, "function_call": legacy, "tool_calls": [tool]}
+    attributes = {
+        "openinference": {
+            "openinference.span.kind": "LLM",
+            "llm.output_messages.0.message.role": "assistant",
+            "llm.output_messages.0.message.function_call_name": "weather",
+            "llm.output_messages.0.message.function_call_arguments_json": legacy["arguments"],
+            "llm.output_messages.0.message.tool_calls.0.tool_call.id": "c1",
+            "llm.output_messages.0.message.tool_calls.0.tool_call.function.name": "weather",
+            "llm.output_messages.0.message.tool_calls.0.tool_call.function.arguments": arguments,
+        },
+        "openinference_json": {
+            "openinference.span.kind": "LLM",
+            "output.value": json.dumps({"object": "chat.completion", "choices": [{"index": 0, "message": message}]}),
+            "output.mime_type": "application/json",
+        },
+        "openllmetry": {
+            "traceloop.span.kind": "llm",
+            "llm.request.type": "chat",
+            "gen_ai.completion.0.role": "assistant",
+            "gen_ai.completion.0.function_call.name": "weather",
+            "gen_ai.completion.0.function_call.arguments": legacy["arguments"],
+            "gen_ai.completion.0.tool_calls.0.id": "c1",
+            "gen_ai.completion.0.tool_calls.0.name": "weather",
+            "gen_ai.completion.0.tool_calls.0.arguments": arguments,
+        },
+    }[dialect]
+    (answer,) = normalise(raw_span(attributes)).output_messages
+    calls = [{"type": "tool_call", "id": "c1", "name": "weather", "arguments": {"city": "Oslo"}}]
+    more = [] if told_twice else [{"type": "tool_call", "name": "weather", "arguments": {"city": "Bergen"}}]
+    assert answer["parts"] == calls + more

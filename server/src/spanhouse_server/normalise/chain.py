@@ -15,11 +15,12 @@ from spanhouse_server.normalise.names import UNTOLD, provider_of_model
 from spanhouse_server.normalise.outcome import read_outcome, read_ttft
 from spanhouse_server.normalise.preview import fill_previews
 from spanhouse_server.normalise.redact import redact_logs, redact_span
-from spanhouse_server.normalise.usage import reported_cost, settle_research
+from spanhouse_server.normalise.shape import Shape, shape_of
+from spanhouse_server.normalise.usage import COST_KEYS, reported_cost, settle_research
 from spanhouse_server.normalise.view import View
 
 #: Raised whenever a mapping changes, so that stored spans can be told apart and mapped again.
-MAPPER_VERSION = 6
+MAPPER_VERSION = 7
 #: Where our proxy names what it cut of a call's content, if anything.
 PROXY_CUT = "spanhouse.proxy.truncated"
 #: Added to the flags of a span whose mapping failed; it is kept with name, time and raw record.
@@ -30,14 +31,15 @@ def normalise(raw: RawSpan, logs: Sequence[RawLog] = ()) -> Span:
     """Return the canonical span for ``raw`` and the GenAI log events linked to it. Never raises."""
     blobs: list[Blob] = []
     try:
-        clean = redact_span(raw, blobs)
+        shape = shape_of(raw.attributes)
+        clean = redact_span(raw, blobs, shape)
     except Exception:  # noqa: BLE001  what cannot be searched for secrets is not kept
         clean = replace(
             raw, attributes={}, events=[], links=[], resource={}, scope=Scope(), flags=[*raw.flags, UNMAPPED]
         )
         return Span(raw=clean, dialect="generic", mapper_version=MAPPER_VERSION)
     try:
-        span = _read(clean, redact_logs(logs, blobs) if logs else ())
+        span = _read(clean, redact_logs(logs, blobs) if logs else (), shape)
     except Exception:  # noqa: BLE001  a dialect's mistake must not cost a span, nor its batch
         flagged = replace(clean, flags=[*clean.flags, UNMAPPED])
         span = Span(raw=flagged, dialect="generic", mapper_version=MAPPER_VERSION)
@@ -61,9 +63,9 @@ def _forget_untold(span: Span) -> None:
         span.response_id = ""
 
 
-def _read(raw: RawSpan, logs: Sequence[RawLog]) -> Span:
+def _read(raw: RawSpan, logs: Sequence[RawLog], shape: Shape) -> Span:
     span = Span(raw=raw, mapper_version=MAPPER_VERSION)
-    view = View(raw, logs)
+    view = View(raw, logs, shape)
     dialect = dialect_of(view)
     dialect.read(view, span)
     span.dialect = dialect.name
@@ -72,7 +74,7 @@ def _read(raw: RawSpan, logs: Sequence[RawLog]) -> Span:
         span.provider = provider_of_model(span.request_model)
     if span.provider == "perplexity":
         settle_research(span.usage, span.model)
-    if span.cost.reported_usd is None:
+    if view.among(COST_KEYS) and span.cost.reported_usd is None:
         span.cost.reported_usd = reported_cost(view)
     read_context(view, span)
     read_outcome(view, span)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from spanhouse_server.model.raw import Attributes
 from spanhouse_server.model.span import Span
+from spanhouse_server.normalise.shape import Shape
 from spanhouse_server.normalise.values import name_of, names_of, text_of, unquoted
 from spanhouse_server.normalise.view import View
 
@@ -62,7 +63,6 @@ METADATA_PREFIXES = (
 )
 #: What LangSmith's SDK puts among the user's metadata, and what has a field of its own.
 _LANGSMITH_OWN = re.compile(r"langsmith\.metadata\.(?:ls_|lc_|LANGSMITH_|usage_metadata\Z|_type\Z|invocation_params\Z)")
-_METADATA_ROOTS = frozenset(prefix.partition(".")[0] for prefix in METADATA_PREFIXES)
 ENVIRONMENT_KEYS = ("langfuse.environment", "deployment.environment.name", "deployment.environment")
 RELEASE_KEYS = ("langfuse.release", "service.version", "vcs.repository.ref.revision")
 PROMPT_NAME_KEYS = ("gen_ai.prompt.name", "langfuse.observation.prompt.name", "traceloop.prompt.key", "prompt.id")
@@ -94,6 +94,10 @@ _CONTEXT_KEYS = frozenset(_PLACES)
 _NOT_METADATA = frozenset((*SESSION_KEYS, *USER_KEYS, *TAG_KEYS))
 
 
+#: Of the keys of a shape: (what it tells, attribute) of labels, the preferred first; (attribute, name) of metadata.
+ContextPlan = tuple[tuple[tuple[int, str], ...], tuple[tuple[str, str], ...]]
+
+
 class Origin(NamedTuple):
     """What a resource says about where its spans come from."""
 
@@ -106,18 +110,33 @@ class Origin(NamedTuple):
 
 def read_context(view: View, span: Span) -> None:
     """Fill in the context, from the span and, where it may be the same for all spans, its resource."""
-    found = view.among(_CONTEXT_KEYS)
-    if found:
-        _read_own(view, span, found)
-    if not _METADATA_ROOTS.isdisjoint(view.roots):
-        for prefix in METADATA_PREFIXES:
-            _read_metadata(view, span, prefix)
-    origin = origin_of(view.raw.resource)
-    span.environment = span.environment or origin.environment
-    span.release = span.release or origin.release
-    span.service_name = origin.service_name
-    span.host_name = origin.host_name
-    span.service_instance_id = origin.service_instance_id
+    plans = view.shape.plans
+    plan: ContextPlan | None = plans.get(read_context)
+    if plan is None:
+        plan = plans[read_context] = _plan(view.shape)
+    labels, metadata = plan
+    if labels:
+        _read_own(view, span, labels)
+    for key, name in metadata:
+        value = view.attributes[key]
+        if type(value) is str and value[:1] == '"':  # Langfuse's SDK of today puts text in JSON quotes
+            value = unquoted(value)
+        add_metadata(span, name, value)
+    environment, release, span.service_name, span.host_name, span.service_instance_id = origin_of(view.raw.resource)
+    span.environment = span.environment or environment
+    span.release = span.release or release
+
+
+def _plan(shape: Shape) -> ContextPlan:
+    """Return where the context of a span with these keys is."""
+    metadata = [
+        (key, key[len(prefix) :])
+        for prefix in METADATA_PREFIXES
+        for key in shape.family(prefix)
+        if key not in _NOT_METADATA and not _LANGSMITH_OWN.match(key)
+    ]
+    labels = sorted([(*_PLACES[key], key) for key in shape.among(_CONTEXT_KEYS)])
+    return tuple([(place, key) for place, _, key in labels]), tuple(metadata)
 
 
 #: The resource looked at last, with its reading: spans of a batch share one.
@@ -140,23 +159,15 @@ def origin_of(resource: Attributes) -> Origin:
     return origin
 
 
-def _read_own(view: View, span: Span, keys: tuple[str, ...]) -> None:
+def _read_own(view: View, span: Span, labels: tuple[tuple[int, str], ...]) -> None:
     """Fill in what the span's own attributes tell: of the keys for one thing, the first that holds a label."""
     told = [""] * _TAGS
     tags: list[str] = []
-    ranks = [len(_PLACES)] * len(_GROUPS)
-    for key in keys:
-        place, rank = _PLACES[key]
-        if rank >= ranks[place]:
-            continue
+    for place, key in labels:
         if place == _TAGS:  # an array, JSON text or comma-separated text
-            labels = names_of(view.attributes[key])
-            if labels:
-                tags, ranks[place] = labels, rank
-        else:
-            text = name_of(view.attributes[key])
-            if text:
-                told[place], ranks[place] = text, rank
+            tags = tags or names_of(view.attributes[key])
+        elif not told[place]:
+            told[place] = name_of(view.attributes[key])
     span.session_id = span.session_id or told[0]
     span.user_id = span.user_id or told[1]
     span.environment = span.environment or told[2]
@@ -172,15 +183,6 @@ def add_metadata(span: Span, key: str, value: Any) -> None:
     """Set one metadata entry as text, within bounds, unless it is set already."""
     if key and value is not None and key not in span.metadata and len(span.metadata) < MAX_METADATA:
         span.metadata[key[:256]] = text_of(value)[:MAX_METADATA_CHARACTERS]
-
-
-def _read_metadata(view: View, span: Span, prefix: str) -> None:
-    for key in view.family(prefix):
-        if key not in _NOT_METADATA and not _LANGSMITH_OWN.match(key):
-            value = view.get(key)
-            if type(value) is str and value[:1] == '"':  # Langfuse's SDK of today puts text in JSON quotes
-                value = unquoted(value)
-            add_metadata(span, key[len(prefix) :], value)
 
 
 def _first(attributes: dict[str, Any], keys: tuple[str, ...]) -> str:

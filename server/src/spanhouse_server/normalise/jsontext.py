@@ -23,11 +23,8 @@ MAX_LAYERS = 3
 #: What a text begins with that may hold JSON: all else is left as it is without a closer look.
 BEGINNINGS = frozenset('{[" \t\n\r')
 
-#: What Python's words are in JSON.
-_JSON_WORDS = {"None": "null", "True": "true", "False": "false"}
-_WORD = re.compile(r"\b(?:None|True|False)\b")
-#: What JSON reads otherwise than Python: strings, numbers beyond 64 bits, a negative zero, JSON's own words.
-_PYTHON_ONLY = re.compile(r"\"|\d{18}|-0|\b(?:null|true|false)\b")
+#: Whole numbers that may be beyond 64 bits, which JSON reads otherwise than Python.
+_LARGE_NUMBER = re.compile(r"\d{18}(?<![.\d]\d{18})")
 _BRACKETS = {"{": "}", "[": "]", "(": ")"}
 _TOKEN = re.compile(
     r'[ \t\n\r]*(?:(?P<mark>[{}\[\],:])|(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")|(?P<open>"[^"\\]*(?:\\.[^"\\]*)*\\?\Z)'
@@ -193,19 +190,17 @@ def _nearly_json(text: str) -> Any:
         return None
     pieces = text.split("'")
     outside = "'".join(pieces[::2])
-    if _PYTHON_ONLY.search(outside):
+    if '"' in outside or "null" in outside or "true" in outside or "false" in outside or _LARGE_NUMBER.search(outside):
         return None
     if '"' in text:
         pieces[1::2] = [piece.replace('"', '\\"') for piece in pieces[1::2]]
-    pieces[::2] = _WORD.sub(_json_word, outside).split("'")
+    # Within a longer word these make no JSON either, before or after.
+    outside = outside.replace("None", "null").replace("True", "true").replace("False", "false")
+    pieces[::2] = outside.split("'")
     try:
         return orjson.loads('"'.join(pieces))
     except (ValueError, RecursionError):
         return None
-
-
-def _json_word(word: re.Match[str]) -> str:
-    return _JSON_WORDS[word[0]]
 
 
 def _literal(text: str) -> Any:

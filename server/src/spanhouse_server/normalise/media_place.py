@@ -12,7 +12,10 @@ from spanhouse_server.normalise.secret_names import is_secret_key
 _AROUND = 300
 
 _DATA_ADDRESS = re.compile(r"data:([\w.+\\/-]{0,128}?)(?:;[\w.+-]{1,64}=[^;,\"']{0,128})*;base64,\Z")
-_TYPE = r"""(?:mime|media|content)_?-?type(?:\\*["'])?\s*[:=]\s*\\*["']([\w.+-]{1,61}\\*/[\w.+-]{1,101})"""
+#: What goes on behind is no type: the window may show only its beginning, and a second reading more of it.
+_TYPE = (
+    r"""(?:mime|media|content)_?-?type(?:\\*["'])?\s*[:=]\s*\\*["']([\w.+-]{1,61}\\*/[\w.+-]{1,101})(?=\\*["';\s])"""
+)
 _TYPE_BEFORE = re.compile(rf"(?i:{_TYPE})[^{{}}]*\Z")
 _TYPE_BEHIND = re.compile(rf"[^{{}}]*?(?i:{_TYPE})")
 SOUND_FORMATS = ("pcm16", "pcm", "wav", "mp3", "flac", "opus", "aac", "ogg", "g711_ulaw", "g711_alaw")

@@ -53,7 +53,7 @@ def fold_messages(value: Any, role: str) -> list[Message]:
     return [
         fold_message(item, role) if isinstance(item, dict) else text_message(role, _as_text(item))
         for item in value[:MAX_MESSAGES]
-        if item is not None and item != ""
+        if type(item) is dict or (item is not None and item != "")
     ]
 
 
@@ -91,7 +91,7 @@ def fold_message(item: dict[str, Any], role: str = "user") -> Message:
     given, named = item.get("parts"), item.get("role")
     if type(given) is list and type(named) is str and named in KNOWN_ROLES and "name" not in item:
         parts = fold_parts(given)  # as today's conventions say
-        if named == "user" and parts and all(map(_is_response, parts)):
+        if named == "user" and parts and _is_response(parts[0]) and all(map(_is_response, parts)):
             named = "tool"
         plain: Message = {"role": named, "parts": parts}
         if type(item.get("finish_reason")) is str and item["finish_reason"]:
@@ -183,8 +183,18 @@ def _parts_of_chat(item: dict[str, Any], role: str) -> list[Part]:
         parts += fold_tool_calls(calls, [part.get("id") for part in parts if part.get("type") == "tool_call"])
     legacy = item.get("function_call")
     if isinstance(legacy, dict):
-        parts.append(tool_call_part(None, legacy.get("name"), legacy.get("arguments")))
+        parts += legacy_call(parts, legacy.get("name"), legacy.get("arguments"))
     return parts
+
+
+def legacy_call(parts: Sequence[Part], name: Any, arguments: Any) -> list[Part]:
+    """Return the call of ``function_call``, from before there were tools, unless ``tool_calls`` tell of it too.
+
+    Engines that serve both generations of clients (llama-cpp-python) answer with both.
+    """
+    call = tool_call_part(None, name, arguments)
+    told = ((part.get("name"), part.get("arguments")) for part in parts if part.get("type") == "tool_call")
+    return [] if (call.get("name"), call.get("arguments")) in told else [call]
 
 
 def _answers_itself(blocks: list[Any]) -> bool:

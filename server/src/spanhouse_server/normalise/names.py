@@ -135,6 +135,8 @@ NOT_PROVIDERS = frozenset(
     ]
 )
 
+#: What emitters call the drawing of images, which the conventions call making content.
+DRAWING = ("image", "image_edit", "image_generation", "image_variation")
 OPERATIONS = {
     "agent": "invoke_agent",
     "chat.completions": "chat",
@@ -144,6 +146,7 @@ OPERATIONS = {
     "embedding": "embeddings",
     "generate": "generate_content",
     "generate_text": "text_completion",
+    **dict.fromkeys(DRAWING, "generate_content"),
     "llm_request": "chat",
     "message": "chat",
     "reranking": "rerank",

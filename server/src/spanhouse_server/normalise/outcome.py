@@ -47,8 +47,9 @@ def read_outcome(view: View, span: Span) -> None:
         if "finish_reason" in message:
             message["finish_reason"] = fold_finish_reason(message["finish_reason"])
     raw = span.raw
-    error_type = name_of(view.get("error.type"))
-    if not error_type and raw.status_code != "ok":
+    said_type = view.get("error.type")
+    error_type = "" if said_type is None else name_of(said_type)
+    if not error_type and raw.status_code != "ok" and (raw.events or view.logs):
         error_type = _exception_type(view)
     if not error_type and raw.status_code == "error":
         error_type = UNKNOWN_ERROR

@@ -16,6 +16,8 @@ _MODALITIES = ("image", "audio", "video")
 _DOCUMENTS = ("application/pdf", "application/vnd.", "application/json", "text/")
 #: What stands in the place of media that lie elsewhere in the store.
 _STORED = (BLOB_SCHEME, TOKEN_START)
+#: What OpenInference writes in the place of what it leaves out.
+_REDACTED = "__REDACTED__"
 
 
 def text_part(text: str) -> Part:
@@ -67,7 +69,7 @@ def fold_parts(value: Any) -> list[Part]:
             if type(item) is dict and item.get("type") == "text" and type(item.get("content")) is str
             else fold_part(item)
             for item in (value if len(value) <= MAX_PARTS else value[:MAX_PARTS])
-            if item is not None and item != ""
+            if type(item) is dict or (item is not None and item != "")
         ]
     return [text_part(jsontext.dump(value))]
 
@@ -157,7 +159,7 @@ def _from_url(modality: str, url: Any) -> Part | None:
         if comma:
             mime_type = head.partition(";")[0]
             return media_part(_modality_of(mime_type, modality), mime_type or None, data)
-    if url.startswith((*_STORED, ATTACHED)):
+    if url.startswith((*_STORED, ATTACHED)) or _is_left_out(url):
         return media_part(modality, None, url)
     return {"type": "uri", "modality": modality, "uri": url}
 
@@ -210,6 +212,11 @@ def _modality_of(mime_type: str, otherwise: str) -> str:
     return next((known for known in _MODALITIES if mime_type.startswith(known)), otherwise)
 
 
+def _is_left_out(content: Any) -> bool:
+    """Tell whether an emitter's own word stands in the place of data: ``[base64_data truncated: 9KB]`` …"""
+    return type(content) is str and (content[:1] in ("[", "<") or content == _REDACTED)
+
+
 def media_part(modality: str, mime_type: Any, content: Any) -> Part:
     """Return a part for media in base64, or for the blob they were moved to (``normalise.media``)."""
     stored = None
@@ -218,6 +225,8 @@ def media_part(modality: str, mime_type: Any, content: Any) -> Part:
     elif type(content) is str and content.startswith(ATTACHED):
         told = read_attachment(content)
         stored = Reference(content, told.size_bytes, told.media_type, False)
+    if stored is None and _is_left_out(content):
+        return {"type": "blob", "modality": modality, **({"mime_type": mime_type} if mime_type else {})}
     if stored is None:
         return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": content}
     kind = mime_type if isinstance(mime_type, str) and mime_type else stored.media_type
@@ -235,10 +244,10 @@ def media_part(modality: str, mime_type: Any, content: Any) -> Part:
 
 def _inline(item: Part) -> Part | None:
     """Fold OpenTelemetry's own part for media; one that holds its content stays."""
-    content, modality = item.get("content"), item.get("modality")
-    if type(content) is not str or not content.startswith((*_STORED, "data:")):
+    content, modality = item.get("content", item.get("data")), item.get("modality")  # the latter in Google's kit
+    if type(content) is not str or not (content.startswith((*_STORED, "data:")) or _is_left_out(content)):
         return None
-    modality = modality if isinstance(modality, str) else "document"
+    modality = modality if isinstance(modality, str) else _modality_of(str(item.get("mime_type")), "document")
     if content.startswith("data:"):
         return _from_url(modality, content)
     return media_part(modality, item.get("mime_type"), content)

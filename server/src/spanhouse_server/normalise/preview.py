@@ -22,6 +22,15 @@ _SOURCE_CHARACTERS = 2 * PREVIEW_CHARACTERS
 
 def fill_previews(span: Span) -> None:
     """Fill in the previews and the search text from what was read."""
+    if not (
+        span.input_messages
+        or span.output_messages
+        or span.system_instructions
+        or span.documents
+        or span.tool_arguments is not None
+        or span.tool_result is not None
+    ):
+        return  # as most spans around the calls of models
     span.input_preview = shorten(_input(span))
     span.output_preview = shorten(_output(span))
     span.text = bound(search_pieces(span))
@@ -33,6 +42,8 @@ def shorten(text: str) -> str:
         return ""
     if text.find(BLOB_SCHEME, 0, _REPLACED_CHARACTERS) >= 0:
         text = _REFERENCE.sub(_media_word, text[:_REPLACED_CHARACTERS])
+    if len(text) <= PREVIEW_CHARACTERS:
+        return " ".join(text.split())
     if len(text) > _FIRST_CHARACTERS:  # mostly enough
         line = " ".join(text[:_FIRST_CHARACTERS].split())
         if len(line) > PREVIEW_CHARACTERS:
@@ -71,7 +82,7 @@ def _output(span: Span) -> str:
         if steps and message["role"] != "assistant":
             continue
         text = message_text(message)
-        calls = _calls(message)
+        calls = "" if text and len(message["parts"]) == 1 else _calls(message)
         if text or calls:
             return f"{text} {calls}" if text and calls else text or calls
     return message_text(messages[-1]) or _other_parts(messages[-1])

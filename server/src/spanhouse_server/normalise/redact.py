@@ -17,24 +17,28 @@ from spanhouse_server.model.blob import Blob
 from spanhouse_server.model.raw import Attributes, RawLog, RawSpan
 from spanhouse_server.normalise.media import MIN_RUN, lift_logs, lift_span, may_hold_media
 from spanhouse_server.normalise.secret_names import HARMLESS, is_secret_key
+from spanhouse_server.normalise.shape import Shape, shape_of
 
 REDACTED = "[redacted]"
 MAX_DEPTH = 64
+#: No pattern below matches in fewer characters: ``&sig=a``.
+MIN_CREDENTIAL = 6
 
 _PLAIN = frozenset({float, int, bool, type(None)})
 _TEXT = frozenset({str})
 
-#: Text that must stand in a record before any pattern below can match. These begin with one character that is not
-#: so rare, which is what makes them several times faster than a search for each: the engine jumps to it, then looks
+#: Text that must stand in a record before any pattern below can match. Each begins with a character that is not so
+#: common, which is what makes it several times faster than a search for each word: the engine jumps to it, then looks
 #: ahead, which is cheaper, then back. Keep them short; every span pays for them.
-_UNDERLINE, _DASH, _LOWER_K, _UPPER_K = (
+_SMALL_K, _UNDERLINE, _SMALL_X, _SMALL_W, _LARGE_K = (
     re.compile(pattern).search
     for pattern in (
-        r"""_(?:key(?<=(?:pi|te)_key)|token(?:(?<=s_token)|["'\\])"""
-        r"""|(?<=[kpft]_)(?:(?<=gsk_|ghp_)|(?<=hf_)|(?<=_pat_)|(?<=sk_)(?:live|test)_))""",
-        r"""-(?:key(?<=(?:pi|te)-key)|token["'\\]|(?<=[ki]-)(?:(?<=sk-)|(?<=xai-))|(?<=xox.-))""",
-        r"k(?:(?<=ook)ie|(?<=pik)ey)",
-        r"K(?:IA(?<=AKIA)|ey(?:(?<=pi-Key)|(?<=piKey))|EN(?<=[DHINRS][_-]TOKEN)"
+        r"""k(?:ey(?:(?<=(?:pi|te)[_-]key)|(?<=pikey))|en(?:(?<=s_token)|(?<=[_-]token)["'\\])|(?<=ook)ie"""
+        r"""|-(?<=sk-)|_(?<=sk_)(?:(?<=gsk_)|(?:live|test)_))""",
+        r"_(?<=[fpt]_)(?:(?<=hf_)|(?<=ghp_)|(?<=_pat_))",
+        r"x(?:ai-|ox.-)",
+        r"w(?<=assw)",
+        r"K(?:IA(?<=AKIA)|ey(?:(?<=pi-Key)|(?<=piKey))|EN(?<=[DHINRS][_-]TOKEN)|IE(?<=COOKIE)"
         r"|EY(?:(?<=PRIVATE[ _-]KEY)|(?<=PI_KEY|PI-KEY|APIKEY)))",
     )
 )
@@ -43,19 +47,18 @@ _UNDERLINE, _DASH, _LOWER_K, _UPPER_K = (
 def _triggered(text: str) -> bool:
     """Tell whether a pattern may match somewhere in this text: where it is rare, a character is looked for first."""
     return bool(
-        _UNDERLINE(text)
-        or _DASH(text)
-        or _LOWER_K(text)
-        or _UPPER_K(text)
+        _SMALL_K(text)
+        or _UNDERLINE(text)
+        or _SMALL_X(text)
+        or _SMALL_W(text)
+        or ("K" in text and _LARGE_K(text))
         or ("=" in text and ("key=" in text or "oken=" in text or "sig=" in text or "ignature=" in text))
         or ("J" in text and "eyJ" in text)
         or ("z" in text and ("AIza" in text or "uthorization" in text))
-        or ("w" in text and "assw" in text)
         or ("r" in text and ("earer " in text or "ecret" in text or "ssphr" in text))
         or ("B" in text and ("Basic " in text or "BEARER " in text))
         or ("W" in text and "ASSW" in text)
         or ("R" in text and ("ECRET" in text or "UTHORIZ" in text or "SSPHR" in text))
-        or ("K" in text and "COOKIE" in text)
     )
 
 
@@ -69,9 +72,16 @@ _VALUE = re.compile(
     r")"
     r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
 )
+_VALUE_WORDS = ("sk-", "sk_", "hf_", "xai-", "AKIA", "AIza", "ghp_", "_pat_", "xox", "eyJ", "PRIVATE KEY")
 _SCHEME = re.compile(r"\b([Bb]earer|BEARER|[Bb]asic) +(?=[A-Za-z._~+/-]*[0-9=+/])[A-Za-z0-9._~+/=-]{16,}")
-#: The name of a field and the quote before its value, in JSON, in JSON within JSON, or as Python shows a dict.
-_FIELD = re.compile(r"""(\\*["'])([\w.-]{1,96})\1\s*:\s*b?(\\*["'])""")
+_SCHEME_WORDS = ("earer ", "BEARER ", "asic ")
+#: The name of a field and the quote before its value, in JSON, in JSON within JSON, or as Python shows a dict: of those
+#: that end as one of the names below does.
+_FIELD = re.compile(
+    r"""(\\*+["'])([\w.-]{1,96}+)"""
+    r"(?i:(?<=[_-]token)|(?<=key)|(?<=cookie)|(?<=secret)|(?<=password)|(?<=passwd)|(?<=passphrase)|(?<=authorization))"
+    r"""\1\s*:\s*b?(\\*["'])"""
+)
 _SECRET_FIELD = re.compile(
     r"(?i:api[_-]?key|authorization|password|passwd|passphrase|secret(?:[_-](?:access[_-])?key)?"
     r"|cookie|private[_-]key|(?:access|refresh|auth|session|id|bearer|api)[_-]token)\Z"
@@ -82,17 +92,32 @@ _QUERY = re.compile(
 _PAIR = re.compile(
     r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)(\s*[:=]\s*)(?=[^\s\"'\\])[^\n\r\"'\\]{4,}"
 )
+_PAIR_WORDS = ("authorization", "cookie", "x-api-key")
 
 
 def redact_text(text: str) -> str:
-    """Return text without credentials in it: the same object where there are none."""
-    if not _triggered(text):
+    """Return text without credentials in it: the same object where there are none.
+
+    Most texts that are looked at more closely only speak of tokens or cookies: a slow pattern is tried where words
+    stand without which it cannot match.
+    """
+    if len(text) < MIN_CREDENTIAL or not _triggered(text):
         return text
-    text = _VALUE.sub(REDACTED, text)
-    text = _SCHEME.sub(rf"\1 {REDACTED}", text)
+    if _holds(text, _VALUE_WORDS):
+        text = _VALUE.sub(REDACTED, text)
+    if _holds(text, _SCHEME_WORDS):
+        text = _SCHEME.sub(rf"\1 {REDACTED}", text)
     text = _redact_fields(text)
-    text = _PAIR.sub(rf"\1\2{REDACTED}", text)
-    return _QUERY.sub(rf"\1{REDACTED}", text)
+    if not text.isascii() or _holds(text.lower(), _PAIR_WORDS):  # beyond ASCII, other letters match without case
+        text = _PAIR.sub(rf"\1\2{REDACTED}", text)
+    return _QUERY.sub(rf"\1{REDACTED}", text) if "=" in text else text
+
+
+def _holds(text: str, words: tuple[str, ...]) -> bool:
+    for word in words:  # noqa: SIM110 - a generator costs more than it asks
+        if word in text:
+            return True
+    return False
 
 
 def _redact_fields(text: str) -> str:
@@ -133,6 +158,11 @@ def _end_of(text: str, quote: str, begin: int) -> int:
     return len(text)
 
 
+def _reveal(pieces: list[str]) -> bool:
+    """Tell whether a text among ``pieces`` holds a credential."""
+    return any(redact_text(piece) != piece for piece in pieces if len(piece) >= MIN_CREDENTIAL)
+
+
 def redact_value(value: Any, depth: int = 0) -> Any:
     """Return an attribute value without credentials, however deep they lie in it."""
     if type(value) is str:
@@ -158,7 +188,7 @@ def _hides(key: str, value: Any) -> bool:
 def redact_attributes(attributes: Attributes) -> Attributes:
     """Return attributes without credentials: the same object where there were none."""
     pieces: list[str] = []
-    if not _gather(attributes, pieces) and not _triggered("\n".join(pieces)):
+    if not _gather(attributes, pieces) and not (_triggered("\n".join(pieces)) and _reveal(pieces)):
         return attributes
     redacted: Attributes = redact_value(attributes)
     return redacted
@@ -167,10 +197,17 @@ def redact_attributes(attributes: Attributes) -> Attributes:
 def _gather(attributes: Attributes, pieces: list[str]) -> bool:
     """Collect all text of attributes into ``pieces``; tell whether a key names a secret."""
     found = not HARMLESS.issuperset(attributes) and any(map(is_secret_key, list(attributes)))
+    return _gather_values(attributes, pieces) or found
+
+
+def _gather_values(attributes: Attributes, pieces: list[str]) -> bool:
+    """Collect all text of attributes into ``pieces``; tell whether a key within a value names a secret."""
+    found = False
+    append = pieces.append
     for value in attributes.values():
         kind = type(value)
         if kind is str:
-            pieces.append(value)
+            append(value)
         elif kind is list:
             kinds = set(map(type, value))
             if kinds == _TEXT:
@@ -201,23 +238,24 @@ def _gather_deep(value: list[Any] | dict[str, Any], pieces: list[str], depth: in
     return found
 
 
-def redact_span(raw: RawSpan, blobs: list[Blob] | None = None) -> RawSpan:
-    """Return a span without credentials anywhere in it: the same object where there were none.
+def redact_span(raw: RawSpan, blobs: list[Blob] | None = None, shape: Shape | None = None) -> RawSpan:
+    """Return a span without credentials anywhere in it, with the same keys: the same object where there were none.
 
     Media are taken out first and added to ``blobs``, if given: their base64 is no text to look through.
+    ``shape`` is that of the span's attributes, where it is known already.
     """
     resource = _shared(raw.resource)
     scope_attributes = _shared(raw.scope.attributes) if raw.scope.attributes else raw.scope.attributes
     pieces = [raw.status_message, raw.name]
-    found = _gather(raw.attributes, pieces)
+    found = _gather_values(raw.attributes, pieces) or (shape or shape_of(raw.attributes)).names_secret
     for event in raw.events:
         found = _gather(event.attributes, pieces) or found
     for link in raw.links:
         found = _gather(link.attributes, pieces) or found
     text = "\n".join(pieces)
     if blobs is not None and len(text) >= MIN_RUN and may_hold_media(text):
-        return redact_span(lift_span(raw, blobs))
-    if not found and not _triggered(text):
+        return redact_span(lift_span(raw, blobs), shape=shape)
+    if not found and not (_triggered(text) and _reveal(pieces)):
         if resource is raw.resource and scope_attributes is raw.scope.attributes:
             return raw
         return replace(raw, resource=resource, scope=replace(raw.scope, attributes=scope_attributes))
@@ -255,7 +293,7 @@ def redact_logs(logs: Sequence[RawLog], blobs: list[Blob] | None = None) -> list
     text = "\n".join(pieces)
     if blobs is not None and len(text) >= MIN_RUN and may_hold_media(text):
         return redact_logs(lift_logs(logs, blobs))
-    found = found or _triggered(text)
+    found = found or (_triggered(text) and _reveal(pieces))
     redacted = []
     for log in logs:
         resource = _shared(log.resource)

@@ -6,8 +6,10 @@ keys somebody looks for, which dialects come into question: that depends on the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from spanhouse_server.normalise.secret_names import is_secret_key
 
 #: Shapes are remembered up to this weight together (at worst some 20 MB), and only those of a smaller one: flattened
 #: keys have no end, and senders choose how long they are. A key weighs its characters and ``KEY_WEIGHT``.
@@ -16,40 +18,55 @@ MAX_SHAPE_WEIGHT = 20_000
 KEY_WEIGHT = 32
 
 
+# Asked several times per span, so an answer that is known costs no call of a Python function.
+class _Among(dict[frozenset[str], tuple[str, ...]]):
+    """From wanted keys to those of them that are there."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self._keys = keys
+
+    def __missing__(self, wanted: frozenset[str]) -> tuple[str, ...]:
+        keys = self._keys
+        found = self[wanted] = () if wanted.isdisjoint(keys) else tuple([key for key in keys if key in wanted])
+        return found
+
+
+class _Families(dict[str, tuple[str, ...]]):
+    """From a prefix to the keys that start with it."""
+
+    __slots__ = ("_keys", "_roots")
+
+    def __init__(self, keys: tuple[str, ...], roots: frozenset[str]) -> None:
+        self._keys, self._roots = keys, roots
+
+    def __missing__(self, prefix: str) -> tuple[str, ...]:
+        root, dot, _ = prefix.partition(".")
+        absent = dot and root not in self._roots
+        found = self[prefix] = () if absent else tuple([key for key in self._keys if key.startswith(prefix)])
+        return found
+
+
 class Shape:
     """The keys of a span's attributes, in their order.
 
     ``roots`` are their first segments. ``plans`` holds what others work out from the keys, by whatever
-    they choose as its name.
+    they choose as its name. ``among(wanted)`` and ``family(prefix)`` return the keys that are among the wanted ones,
+    and those that start with a prefix; both are asked with what is written in code. ``names_secret`` tells whether
+    a key says that its value is a credential.
     """
 
-    __slots__ = ("_among", "_families", "_groups", "keys", "plans", "roots")
+    __slots__ = ("_groups", "among", "family", "keys", "names_secret", "plans", "roots")
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self.keys = keys
         self.roots = frozenset([key.partition(".")[0] for key in keys])
+        self.names_secret = any(map(is_secret_key, keys))
         self.plans: dict[Any, Any] = {}
-        self._among: dict[frozenset[str], tuple[str, ...]] = {}
-        self._families: dict[str, tuple[str, ...]] = {}
+        self.among: Callable[[frozenset[str]], tuple[str, ...]] = _Among(keys).__getitem__
+        self.family: Callable[[str], tuple[str, ...]] = _Families(keys, self.roots).__getitem__
         self._groups: dict[str, tuple[tuple[str, str, str], ...]] = {}
-
-    def among(self, wanted: frozenset[str]) -> tuple[str, ...]:
-        """Return the keys that are among the ``wanted`` ones, which are written in code."""
-        found = self._among.get(wanted)
-        if found is None:
-            found = () if wanted.isdisjoint(self.keys) else tuple([key for key in self.keys if key in wanted])
-            self._among[wanted] = found
-        return found
-
-    def family(self, prefix: str) -> tuple[str, ...]:
-        """Return the keys that start with ``prefix``, which is written in code."""
-        found = self._families.get(prefix)
-        if found is None:
-            root, dot, _ = prefix.partition(".")
-            absent = dot and root not in self.roots
-            found = () if absent else tuple([key for key in self.keys if key.startswith(prefix)])
-            self._families[prefix] = found
-        return found
 
     def groups(self, root: str) -> tuple[tuple[str, str, str], ...]:
         """Return a family in two levels: ``llm.a.b.c`` as ``("a", "b.c", "llm.a.b.c")``."""

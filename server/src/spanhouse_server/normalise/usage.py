@@ -88,10 +88,11 @@ REPORTED_COST = (
     "litellm.cost.total",
     "operation.cost",
 )
-_REPORTED_COST = frozenset(REPORTED_COST)
+COST_KEYS = frozenset(REPORTED_COST)
 
 # Positions of the counts while they are read.
 _INPUT, _OUTPUT, _READ, _WRITE, _REASONING, _HEARD, _SPOKEN = range(7)
+_NO_DETAILS: list[int | None] = [None] * 5
 _TOTAL, _WRITE_5M, _WRITE_1H, _HEARD_CACHED, _SEEN, _DRAWN, _TOOL_USE, _SEARCHES, _TIER = range(7, 16)
 
 
@@ -164,9 +165,12 @@ def _read(attributes: Mapping[str, Any], plan: UsagePlan, exclusive: bool) -> Us
     if counts[_INPUT] is None and counts[_OUTPUT] is None:
         return Usage()
     usage = Usage(counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], counts[6], "inclusive")
+    total = counts[_TOTAL]
     if fine:
         _fill_fine(usage, [(place, attributes[key]) for place, key in fine])
-    return settle_totals(usage, counts[_TOTAL], exclusive)
+    elif counts[_READ:_TOTAL] == _NO_DETAILS and (total is None or total <= (counts[0] or 0) + (counts[1] or 0)):
+        return usage  # no details that could have been left out
+    return settle_totals(usage, total, exclusive)
 
 
 def _fill_fine(usage: Usage, found: list[tuple[int, Any]]) -> None:
@@ -193,8 +197,6 @@ def _fill_fine(usage: Usage, found: list[tuple[int, Any]]) -> None:
 
 def reported_cost(view: View) -> Decimal | None:
     """Return the cost an emitter reported, in US dollars; nothing for negatives, NaN and what is no number."""
-    if not view.among(_REPORTED_COST):
-        return None
     for key in REPORTED_COST:
         amount = number_of(view.get(key))
         if amount is not None and amount >= 0:

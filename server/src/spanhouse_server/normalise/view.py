@@ -7,7 +7,7 @@ from typing import Any
 
 from spanhouse_server.model.raw import Attributes, RawEvent, RawLog, RawSpan
 from spanhouse_server.normalise import jsontext
-from spanhouse_server.normalise.shape import shape_of
+from spanhouse_server.normalise.shape import Shape, shape_of
 from spanhouse_server.normalise.values import MAX_NAME_CHARACTERS, name_of
 
 #: Flattened lists (``llm.input_messages.7.…``) are read up to this index; nothing is allocated by index.
@@ -36,36 +36,34 @@ _scopes = _Scopes()
 class View:
     """One raw span under the eyes of a dialect. ``truncated`` turns true when cut JSON was read.
 
-    ``shape`` is what its keys tell; ``roots`` are their first segments, the families of attributes present.
+    ``shape`` is what its keys tell, given where it is known already. ``roots``, ``among(keys)`` and ``family(prefix)``
+    are the shape's: the first segments of the keys, those that are among others, those that start with a prefix.
     """
 
-    __slots__ = ("_scopes", "attributes", "get", "logs", "raw", "roots", "scope", "shape", "truncated")
+    __slots__ = (
+        *("_scopes", "among", "attributes", "family", "get", "logs", "raw", "roots", "scope", "shape", "truncated"),
+    )
 
-    def __init__(self, raw: RawSpan, logs: Sequence[RawLog] = ()) -> None:
+    def __init__(self, raw: RawSpan, logs: Sequence[RawLog] = (), shape: Shape | None = None) -> None:
         self.raw = raw
         self.scope = raw.scope.name
         self.logs = logs
         self.truncated = False
         self._scopes = _scopes[raw.scope.name]
-        self._look_at(raw.attributes)
+        self._look_at(raw.attributes, shape or shape_of(raw.attributes))
 
-    def _look_at(self, attributes: Attributes) -> None:
+    def _look_at(self, attributes: Attributes, shape: Shape) -> None:
         self.attributes = attributes
         self.get = attributes.get
-        self.shape = shape_of(attributes)
-        self.roots = self.shape.roots
-
-    def family(self, prefix: str) -> tuple[str, ...]:
-        """Return the attribute keys that start with ``prefix``, which is written in code."""
-        return self.shape.family(prefix)
-
-    def among(self, keys: frozenset[str]) -> tuple[str, ...]:
-        """Return those of ``keys``, which are written in code, that the span has attributes of."""
-        return self.shape.among(keys)
+        self.shape = shape
+        self.roots = shape.roots
+        self.among = shape.among
+        self.family = shape.family
 
     def overlay(self, extra: Attributes) -> None:
         """Let ``extra`` be read as if the span carried it, below what it does carry."""
-        self._look_at({**extra, **self.attributes})
+        attributes = {**extra, **self.attributes}
+        self._look_at(attributes, shape_of(attributes))
 
     def in_scope(self, prefix: str) -> bool:
         """Tell whether the instrumentation scope is ``prefix`` or lies under it, at a ``.``."""
@@ -134,7 +132,8 @@ class View:
         """Let attributes not be read, as if the span did not carry them: an emitter's placeholders."""
         hidden = [key for key in keys if key in self.attributes]
         if hidden:
-            self._look_at({key: value for key, value in self.attributes.items() if key not in hidden})
+            attributes = {key: value for key, value in self.attributes.items() if key not in hidden}
+            self._look_at(attributes, shape_of(attributes))
 
     def groups(self, root: str) -> dict[str, dict[str, Any]]:
         """Return a family in two levels: ``llm.a.b.c`` is under ``a``, then ``b.c``."""

@@ -6,18 +6,27 @@ import gemini_app
 from google.genai import types
 from media_files import data
 
+_DRAWN = {
+    "model": "gemini-2.5-flash-image",
+    "contents": [
+        types.Part.from_text(text="Draw this anew."),
+        types.Part.from_bytes(data=data("image.png"), mime_type="image/png"),
+    ],
+    "config": types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"]),
+}
+
 
 def parts() -> None:
     """Have a picture drawn anew."""
     google = gemini_app.client()
-    google.models.generate_content(
-        model="gemini-2.5-flash-image",
-        contents=[
-            types.Part.from_text(text="Draw this anew."),
-            types.Part.from_bytes(data=data("image.png"), mime_type="image/png"),
-        ],
-        config=types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"]),
-    )
+    google.models.generate_content(**_DRAWN)
+
+
+def parts_stream() -> None:
+    """Have a picture drawn anew, in a stream."""
+    google = gemini_app.client()
+    for _ in google.models.generate_content_stream(**_DRAWN):
+        pass
 
 
 def sound() -> None:

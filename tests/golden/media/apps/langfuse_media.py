@@ -3,4 +3,11 @@
 from __future__ import annotations
 
 from langfuse_app import set_up  # noqa: F401  importing it patches the client
-from openai_media import files, image, responses, sound  # noqa: F401
+from openai_media import (  # noqa: F401
+    files,
+    image,
+    responses,
+    responses_stream,
+    sound,
+    sound_stream,
+)

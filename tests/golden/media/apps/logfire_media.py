@@ -4,4 +4,15 @@ from __future__ import annotations
 
 from anthropic_media import documents  # noqa: F401
 from logfire_app import set_up  # noqa: F401
-from openai_media import files, image, responses, sound  # noqa: F401
+from openai_media import (  # noqa: F401
+    dalle,
+    drawing,
+    drawing_stream,
+    files,
+    image,
+    redrawing,
+    responses,
+    responses_stream,
+    sound,
+    sound_stream,
+)

@@ -147,9 +147,9 @@ def _part(block: Any) -> Part:
     if isinstance(response, dict):
         return tool_response_part(response.get("ref"), response.get("output"))
     if isinstance(media, dict):
-        modality = text_of(media.get("contentType")).partition("/")[0]
-        part = fold_part({"type": "image", "url": media.get("url")})
-        return {**part, "modality": modality or part.get("modality", "image")}
+        told = text_of(media.get("contentType")).partition("/")[0] or "image"
+        modality = told if told in ("image", "audio", "video") else "document"
+        return {**fold_part({"type": modality, "url": media.get("url")}), "modality": modality}
     if isinstance(block.get("reasoning"), str):
         return {"type": "reasoning", "content": block["reasoning"]}
     return fold_part(block)

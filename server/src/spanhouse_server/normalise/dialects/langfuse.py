@@ -16,6 +16,7 @@ from spanhouse_server.model.span import Span, Usage
 from spanhouse_server.normalise.context import add_metadata
 from spanhouse_server.normalise.dialects import otel
 from spanhouse_server.normalise.dialects.base import Dialect, embedded_texts, fill_input_output, fold_documents
+from spanhouse_server.normalise.dialects.images_api import settle_drawn
 from spanhouse_server.normalise.dialects.provider_json import (
     LANGCHAIN_TIERS,
     answer_messages,
@@ -68,6 +69,8 @@ def read(view: View, span: Span) -> None:
     if isinstance(details, dict):
         usage = read_details(details)
         span.usage = usage if usage.known else span.usage
+    if view.raw.name == "OpenAI.images" and span.category == "llm":  # of that wrapper
+        settle_drawn(span)
     result = _side(view, span, "output")
     _read_model(view, span, bool(result))
     _read_cost(view, span)
@@ -162,6 +165,8 @@ def _add_input(usage: Usage, key: str, count: int) -> None:
         usage.cache_read_tokens = (usage.cache_read_tokens or 0) + count
     elif "audio" in key:
         usage.audio_input_tokens = (usage.audio_input_tokens or 0) + count
+    elif "image" in key:
+        usage.image_input_tokens = (usage.image_input_tokens or 0) + count
 
 
 def _add_output(usage: Usage, key: str, count: int) -> None:
@@ -171,6 +176,8 @@ def _add_output(usage: Usage, key: str, count: int) -> None:
         usage.reasoning_tokens = (usage.reasoning_tokens or 0) + count
     elif "audio" in key:
         usage.audio_output_tokens = (usage.audio_output_tokens or 0) + count
+    elif "image" in key:
+        usage.image_output_tokens = (usage.image_output_tokens or 0) + count
 
 
 def _read_cost(view: View, span: Span) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spanhouse_server.model.span import Message, Span
+from spanhouse_server.normalise.dialects.images_api import drawn_messages, is_drawn
 from spanhouse_server.normalise.dialects.provider_json import answer_messages
 from spanhouse_server.normalise.messages import fold_messages, fold_tool_calls
 from spanhouse_server.normalise.parts import fold_parts, plain_text, tool_call_part, tool_response_part
@@ -23,11 +24,13 @@ def read_messages(view: View, span: Span) -> None:
         span.input_messages = [
             message for item in given if isinstance(item, dict) for message in fold_messages([_joined(item)], "user")
         ]
-    told = view.json("gen_ai.system_instructions")
-    if isinstance(told, list) and any(isinstance(item, dict) and "parts" in item for item in told):
-        messages = fold_messages(told, "system")  # whole messages instead of parts
-        span.system_instructions = [part for message in messages for part in message["parts"]]
-    span.system_instructions = _told(span.system_instructions)  # of Anthropic's blocks v1 tells that there are some
+    if "gen_ai.system_instructions" in view.attributes:
+        told = view.json("gen_ai.system_instructions")
+        if isinstance(told, list) and any(isinstance(item, dict) and "parts" in item for item in told):
+            messages = fold_messages(told, "system")  # whole messages instead of parts
+            span.system_instructions = [part for message in messages for part in message["parts"]]
+        # Of Anthropic's blocks v1 tells that there are some.
+        span.system_instructions = _told(span.system_instructions)
     for message in span.input_messages + span.output_messages:
         message["parts"] = _told(message["parts"])
 
@@ -52,6 +55,8 @@ def _joined(item: dict[str, Any]) -> dict[str, Any]:
 
 def add_calls(view: View, span: Span) -> None:
     """Add the tool calls that v1 keeps as ``gen_ai.completion.N.function_call``, where no message has any."""
+    if not view.family("gen_ai.completion."):
+        return
     if any(part.get("type") == "tool_call" for message in span.output_messages for part in message["parts"]):
         return
     calls = []
@@ -81,7 +86,9 @@ def read_raw(view: View, span: Span) -> None:
     if key:
         span.input_messages = fold_messages(view.opened_python(fields[key]), "user")
     span.system_instructions = fold_parts(view.opened_python(fields.get("system")))
-    if "data" in fields:  # vectors
+    if "data" in fields:  # images, or vectors
+        drawn = {**fields, "data": view.opened_python(fields["data"])}
+        span.output_messages = drawn_messages(drawn) if is_drawn(drawn) else []
         return
     answer: dict[str, Any] = {
         name: view.opened_python(fields[name])

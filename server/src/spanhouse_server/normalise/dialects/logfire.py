@@ -10,6 +10,7 @@ from __future__ import annotations
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.dialects import otel
 from spanhouse_server.normalise.dialects.base import Dialect, embedded_texts
+from spanhouse_server.normalise.dialects.images_api import settle_drawn
 from spanhouse_server.normalise.dialects.provider_json import (
     add_usage,
     read_answer,
@@ -37,9 +38,11 @@ def read(view: View, span: Span) -> None:
     request, response = view.json("request_data"), view.json("response_data")
     if isinstance(request, dict):
         if isinstance(request.get("model"), str) and span.category == "other" and not span.operation:
-            span.category, span.operation = ("embedding", "embeddings") if _embeds(view) else ("llm", "chat")
+            span.category = "embedding" if _embeds(view) else "llm"
         if span.category == "embedding":
             span.input_messages = embedded_texts(request.get("input"))
+        if span.category == "llm" and not span.operation and view.text("url").startswith("/images/"):
+            settle_drawn(span)  # from other images, without an operation
         if span.category in ("llm", "embedding"):
             span.operation = span.operation or OPERATION_OF_CATEGORY[span.category]
             read_request(span, request)
@@ -69,6 +72,7 @@ def _only_opened_a_stream(view: View, span: Span) -> bool:
         view.get("logfire.span_type") == "span"
         and view.raw.status_code != "error"
         and not (span.usage.known or span.output_messages or span.response_id)
+        and span.operation != "generate_content"  # of images it has no such record
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.dialects import otel
 from spanhouse_server.normalise.dialects.base import Dialect, embedded_texts, fill_input_output, fold_documents
+from spanhouse_server.normalise.dialects.images_api import settle_drawn
 from spanhouse_server.normalise.dialects.provider_json import read_answer, read_request
 from spanhouse_server.normalise.messages import fold_tool_definitions
 from spanhouse_server.normalise.names import OPERATION_OF_CATEGORY, WELL_KNOWN_PROVIDERS, fold_provider
@@ -62,6 +63,9 @@ def read(view: View, span: Span) -> None:
     given = unquoted(view.json("mlflow.spanInputs"))
     result = unquoted(view.json("mlflow.spanOutputs"))
     _read_usage_and_cost(view, span)
+    if span.category == "tool" and view.raw.name.startswith("Images"):  # of OpenAI's client
+        settle_drawn(span)
+        result = result[-1] if isinstance(result, list) and result else result  # of a stream the last event has it all
     if span.category in ("llm", "embedding"):
         _read_call(view, span, given, result)
     elif span.category == "tool":

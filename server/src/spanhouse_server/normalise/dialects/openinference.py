@@ -11,18 +11,19 @@ from typing import Any
 from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.context import add_metadata
 from spanhouse_server.normalise.dialects.base import Dialect, fill_input_output, fold_document
+from spanhouse_server.normalise.dialects.images_api import is_drawn
 from spanhouse_server.normalise.dialects.openinference_messages import (
     fold_flat_messages,
     fold_flat_texts,
     fold_flat_tools,
 )
-from spanhouse_server.normalise.dialects.provider_json import answer_messages, is_answer
+from spanhouse_server.normalise.dialects.provider_json import answer_messages, is_answer, read_answer
 from spanhouse_server.normalise.dialects.told_media import add_answer_media, add_request_media, may_tell_media
 from spanhouse_server.normalise.messages import fold_tool_calls, text_message
 from spanhouse_server.normalise.names import fold_provider
-from spanhouse_server.normalise.parts import fold_parts
+from spanhouse_server.normalise.parts import fold_part, fold_parts, text_part
 from spanhouse_server.normalise.usage import UsageKeys, usage_of
-from spanhouse_server.normalise.values import name_of, names_of, number_of, text_of
+from spanhouse_server.normalise.values import count_of, name_of, names_of, number_of, text_of
 from spanhouse_server.normalise.view import View, indexed
 
 CATEGORIES = {
@@ -194,12 +195,41 @@ def _read_values(view: View, span: Span) -> None:
         span.response_id = _response_id(result)
     if is_model and isinstance(result, dict) and is_answer(result) and not span.output_messages:
         span.output_messages = answer_messages(result)
+    if is_model and "llm.token_count.total" in view.attributes and isinstance(result, dict):
+        _read_modalities(span, result)
+    if is_model and (is_drawn(result) or "input.images.0.image.url" in view.attributes):
+        _read_drawing(view, span, result)
     if not span.input_messages or not span.output_messages:
         fill_input_output(span, _value(view, "input") if not span.input_messages else None, result)
     if is_model and may_tell_media(view.get("input.value")):
         add_request_media(span, _value(view, "input"))
     if is_model and may_tell_media(view.get("output.value")):
         add_answer_media(span, result)
+
+
+def _read_drawing(view: View, span: Span, answer: Any) -> None:
+    """Read a call of the images API, of which only raw values and the addresses of images are told."""
+    request = _value(view, "input")
+    prompt = request.get("prompt") if isinstance(request, dict) else None
+    flat = view.groups("input").get("images", {})
+    shown = [fold_part({"type": "image", "url": fields.get("image.url")}) for fields in indexed(flat)]
+    if isinstance(prompt, str):
+        span.input_messages = [{"role": "user", "parts": [text_part(prompt), *shown]}]
+        span.parameters.pop("prompt", None)
+    if isinstance(answer, dict):
+        read_answer(span, answer)
+
+
+def _read_modalities(span: Span, answer: dict[str, Any]) -> None:
+    """Read how many of the tokens are those of images, which only Gemini's own figures tell."""
+    counts = answer.get("usage_metadata")
+    if not isinstance(counts, dict):
+        return
+    for key, name in (("prompt", "image_input_tokens"), ("candidates", "image_output_tokens")):
+        details = counts.get(f"{key}_tokens_details")
+        for each in details if isinstance(details, list) else ():
+            if isinstance(each, dict) and name_of(each.get("modality")).upper().endswith("IMAGE"):
+                setattr(span.usage, name, count_of(each.get("token_count")))
 
 
 def _response_id(answer: dict[str, Any]) -> str:

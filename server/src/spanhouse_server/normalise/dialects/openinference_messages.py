@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spanhouse_server.model.span import Message, Part
-from spanhouse_server.normalise.messages import fold_messages, fold_tool_definition
+from spanhouse_server.normalise.messages import fold_messages, fold_tool_definition, legacy_call
 from spanhouse_server.normalise.names import fold_role
 from spanhouse_server.normalise.parts import fold_part, fold_parts, plain_text, tool_call_part, tool_response_part
 from spanhouse_server.normalise.values import name_of, text_of
@@ -60,7 +60,7 @@ def _fold_flat_message(view: View, fields: dict[str, Any], role: str) -> Message
             parts.append(call)
     legacy = fields.get("message.function_call_name")
     if isinstance(legacy, str) and legacy:
-        parts.append(tool_call_part(None, legacy, fields.get("message.function_call_arguments_json")))
+        parts += legacy_call(parts, legacy, view.opened(fields.get("message.function_call_arguments_json")))
     message["parts"] = parts
     return message
 

@@ -21,7 +21,6 @@ CATEGORIES = {
     "audio": "llm",
     "framework": "workflow",
     "graph_execution": "workflow",
-    "image": "llm",
     "model_request": "llm",
     "speech_to_text": "llm",
     "speech_to_text_translate": "llm",
@@ -64,8 +63,10 @@ def read(view: View, span: Span) -> None:
     if _is_estimated(view):
         span.usage = Usage()
         view.hide(_COST)
-    if view.get(_COST) == 0 and span.usage.known:
-        view.hide(_COST)  # it knew no price
+    if view.get(_COST) == 0:
+        view.hide(_COST)  # it knew no price, or no usage
+    if span.response_id.isdecimal():
+        span.response_id = ""  # of images: when they were drawn, in seconds
     _read_lines(view, span)
     for message in span.input_messages + span.output_messages:
         message["parts"] = _flat(message["parts"])

@@ -99,9 +99,9 @@ def _flat_messages(flat: dict[str, Any], role: str) -> list[Message]:
     for fields in indexed(flat):
         calls = indexed(subtree(fields, "tool_calls."))
         single = subtree(fields, "function_call.")
-        if single.get("name"):  # the generation before tools
-            calls.append(single)
-        message = fold_message({**fields, "tool_calls": calls} if calls else fields, role)
+        if calls or single.get("name"):
+            fields |= {"tool_calls": calls, "function_call": single if single.get("name") else None}
+        message = fold_message(fields, role)
         if message["parts"]:
             messages.append(message)
     return messages

@@ -12,7 +12,7 @@ from spanhouse_server.model.span import Span
 from spanhouse_server.normalise.dialects.base import Dialect, fold_documents
 from spanhouse_server.normalise.dialects.otel_content import overlay_details, read_content
 from spanhouse_server.normalise.messages import fold_tool_definitions, text_message
-from spanhouse_server.normalise.names import CATEGORY_OF_OPERATION, fold_operation, fold_provider
+from spanhouse_server.normalise.names import CATEGORY_OF_OPERATION, DRAWING, fold_operation, fold_provider
 from spanhouse_server.normalise.usage import UsageKeys, usage_of
 from spanhouse_server.normalise.values import names_of
 from spanhouse_server.normalise.view import View
@@ -99,11 +99,17 @@ _TOOL_KEYS = frozenset(
         "gen_ai.tool.output",
     }
 )
+_CALL_KEYS = frozenset({"gen_ai.tool.call.id", "gen_ai.tool.call.arguments"})
 FOUND_KEYS = ("gen_ai.retrieval.documents", "gen_ai.memory.records")
 _FOUND_KEYS = frozenset(FOUND_KEYS)
 QUERY_KEYS = ("gen_ai.retrieval.query.text", "gen_ai.retrieval.query", "gen_ai.memory.query.text")
 #: Model Context Protocol: only calling a tool is an operation of the conventions.
 MCP_METHOD = "mcp.method.name"
+#: The families of all keys read here.
+ROOTS = frozenset(
+    key.partition(".")[0]
+    for key in (*USAGE.names, *_IDENTITY_KEYS, *_OTHER_PARAMETERS, *_FINISH_KEYS, *_TOOL_KEYS, MCP_METHOD, _REQUEST)
+)
 _SPEAKS = (
     "gen_ai.usage.",
     "gen_ai.prompt",
@@ -128,9 +134,15 @@ def might_match(view: View) -> bool:
 
 def read(view: View, span: Span) -> None:
     """Read everything but what all dialects share."""
+    if view.roots.isdisjoint(ROOTS) and not (view.logs or view.raw.events):  # what a framework does around its calls
+        span.operation = _named_operation(view)
+        span.category = CATEGORY_OF_OPERATION.get(span.operation, "other")
+        return
     overlay_details(view)
     read_identity(view, span)
     span.parameters = read_parameters(view)
+    if span.operation == "generate_content" and view.name("gen_ai.operation.name") in DRAWING:
+        span.parameters.setdefault("output_type", "image")
     span.usage = usage_of(view, USAGE, exclusive=view.in_any(EXCLUSIVE_SCOPES))
     read_finish(view, span)
     read_tool(view, span)
@@ -146,8 +158,8 @@ def read_finish(view: View, span: Span) -> None:
     """Read why the model stopped, from wherever a generation has it."""
     if view.among(_FINISH_KEYS_TOLD):
         for key in _FINISH_KEYS:
-            if not span.finish_reasons:
-                span.finish_reasons = names_of(view.get(key))
+            if not span.finish_reasons and key in view.attributes:
+                span.finish_reasons = names_of(view.attributes[key])
 
 
 def read_identity(view: View, span: Span) -> None:
@@ -155,41 +167,51 @@ def read_identity(view: View, span: Span) -> None:
     operation, older, provider, system, asked, served, span.response_id, span.agent_name = view.names(_IDENTITY_KEYS)
     span.operation = fold_operation(operation or older)
     if not span.operation:
-        first_word = view.raw.name.partition(" ")[0]
-        span.operation = first_word if first_word in CATEGORY_OF_OPERATION else ""
+        span.operation = _named_operation(view)
     span.category = CATEGORY_OF_OPERATION.get(span.operation) or _guess_category(view, span.operation)
     span.provider = fold_provider(provider) or fold_provider(system)
     span.request_model = asked
     span.response_model = served
 
 
+def _named_operation(view: View) -> str:
+    """Return the operation that a span's name begins with, empty where it begins with none."""
+    first_word = view.raw.name.partition(" ")[0]
+    return first_word if first_word in CATEGORY_OF_OPERATION else ""
+
+
 def _guess_category(view: View, operation: str) -> str:
     """Return what a span without a known operation is, by the keys it carries."""
-    family = view.family("gen_ai.")
-    if any(key.startswith("gen_ai.latency.") for key in family) and view.raw.kind == "server":
+    if view.raw.kind == "server" and view.family("gen_ai.latency."):
         return "server"
     if operation:
         return "other"
     if MCP_METHOD in view.attributes:
         return "tool" if view.get(MCP_METHOD) == "tools/call" else "other"
-    if "gen_ai.tool.call.id" in view.attributes or "gen_ai.tool.call.arguments" in view.attributes:
+    if view.among(_CALL_KEYS):
         return "tool"
-    if any(key.startswith(_SPEAKS) for key in family):
+    if "gen_ai" in view.roots and any(map(view.family, _SPEAKS)):
         return "llm"
+    if not view.raw.events:
+        return "llm" if view.logs else "other"
     speaks = any(event.name.startswith(("gen_ai.choice", "gen_ai.content.")) for event in view.raw.events)
     return "llm" if speaks or view.logs else "other"
 
 
 def read_parameters(view: View) -> dict[str, Any]:
     """Return what the request asked for, by the names of ``gen_ai.request.*`` without the prefix."""
-    parameters: dict[str, Any] = {}
+    plans = view.shape.plans
+    plan: tuple[tuple[str, str], ...] | None = plans.get(read_parameters)
+    if plan is None:
+        asked = [(key, key[len(_REQUEST) :]) for key in view.family(_REQUEST) if key not in _NOT_PARAMETERS]
+        plan = plans[read_parameters] = tuple(asked)
     attributes = view.attributes
-    for key in view.family(_REQUEST):
-        if key not in _NOT_PARAMETERS:
-            value = attributes[key]
-            parameters[key[len(_REQUEST) :]] = view.opened(value) if type(value) is str else value
+    parameters: dict[str, Any] = {}
+    for key, name in plan:
+        value = attributes[key]
+        parameters[name] = view.opened(value) if type(value) is str else value
     for key in view.among(_OTHER_PARAMETER_KEYS):
-        parameters[_OTHER_PARAMETERS[key]] = view.attributes[key]
+        parameters[_OTHER_PARAMETERS[key]] = attributes[key]
     return parameters
 
 

@@ -74,6 +74,9 @@ def read_content(view: View, span: Span) -> None:
     given = view.get("gen_ai.input.messages")
     if given is not None:
         span.input_messages = fold_messages(view.opened_python(given), "user")
+        first = span.input_messages[0] if span.input_messages else {}
+        if span.system_instructions and first.get("role") == "system" and first["parts"] == span.system_instructions:
+            span.system_instructions = []  # said in its place already (OpenTelemetry's instrumentation for Node)
     said = view.get("gen_ai.output.messages")
     if said is not None:
         span.output_messages = fold_messages(view.opened_python(said), "assistant")

@@ -1,6 +1,6 @@
 """Requests and answers of model providers' APIs, as several dialects keep them whole in JSON.
 
-OpenAI's Chat Completions, Responses and Embeddings, Anthropic's Messages, and what LangChain makes of
+OpenAI's Chat Completions, Responses, Embeddings and Images, Anthropic's Messages, and what LangChain makes of
 any of them (``generations``, ``usage_metadata``). Fields that a dialect has read before are left alone.
 """
 
@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from spanhouse_server.model.span import Message, Span, Usage
+from spanhouse_server.normalise.dialects.images_api import drawn_messages, is_drawn, settle_drawn
 from spanhouse_server.normalise.messages import fold_message, fold_messages, fold_tool_definitions
 from spanhouse_server.normalise.parts import fold_parts
 from spanhouse_server.normalise.usage import UsageKeys, read_usage
@@ -84,8 +85,8 @@ def read_request(span: Span, request: Mapping[str, Any]) -> None:
     span.request_model = span.request_model or name_of(request.get("model"))
     if not span.input_messages:
         given = request.get("messages")
-        if given is None:
-            given = request.get("input", request.get("prompt"))
+        if given is None:  # the last is Gemini's word
+            given = next((request[key] for key in ("input", "prompt", "contents") if key in request), None)
         span.input_messages = fold_messages(given, "user")
     for key in ("instructions", "system"):
         if not span.system_instructions:
@@ -111,6 +112,8 @@ def read_answer(span: Span, answer: Mapping[str, Any]) -> None:
         add_usage(span, read_provider_usage(usage))
         if span.cost.reported_usd is None:
             span.cost.reported_usd = _charged(usage)
+    if is_drawn(answer):
+        settle_drawn(span)
 
 
 def _charged(usage: Mapping[str, Any]) -> Decimal | None:
@@ -145,6 +148,8 @@ def answer_messages(answer: Mapping[str, Any]) -> list[Message]:
     output = answer.get("output")
     if isinstance(output, list):
         return _joined(fold_messages([item for item in output if isinstance(item, dict)], "assistant"))
+    if is_drawn(answer):
+        return drawn_messages(answer)
     if answer.get("role") == "assistant" or answer.get("type") == "message":
         return [fold_message({"role": "assistant", **answer}, "assistant")]
     return []
@@ -155,7 +160,7 @@ def is_answer(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     return any(isinstance(value.get(key), list) for key in ("choices", "generations")) or (
-        value.get("object") in ("response", "chat.completion") or value.get("type") == "message"
+        value.get("object") in ("response", "chat.completion") or value.get("type") == "message" or is_drawn(value)
     )
 
 

@@ -21,8 +21,6 @@ KIND = "spring.ai.kind"
 CATEGORIES = {"advisor": "workflow", "chat_client": "workflow", "tool_call": "tool", "vector_store": "retriever"}
 #: Under which Spring Boot's tracer writes everything, models included.
 SCOPE = "org.springframework.boot"
-#: What models do that the conventions call making content.
-_MAKING = frozenset({"image", "text_to_speech"})
 #: Providers whose API counts cached tokens beside the input.
 _EXCLUSIVE = frozenset({"anthropic", "aws.bedrock"})
 _TOOL = "spring.ai.tool."
@@ -52,8 +50,8 @@ def read(view: View, span: Span) -> None:
         if kind == "vector_store" and view.name("db.operation.name") not in ("", "query"):
             span.category = "other"
         span.operation = OPERATION_OF_CATEGORY.get(span.category, "")
-    elif span.operation in _MAKING:
-        span.parameters.setdefault("output_type", span.operation)
+    elif span.operation == "text_to_speech":
+        span.parameters.setdefault("output_type", "text_to_speech")
         span.category, span.operation = "llm", "generate_content"
     if span.category == "tool":
         span.tool_name = span.tool_name or view.name(_TOOL + "definition.name")
