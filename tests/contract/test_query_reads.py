@@ -180,6 +180,10 @@ def test_metrics_are_grouped_and_the_rest_is_one_group(store: ColumnarStore) -> 
     assert list(series(store, "traces", group_by="user, session")) == [("ann", "s/1"), ("", ""), ("bob", "s2")]
     assert set(series(store, "traces", group_by="tag")) == {("x",), ("y",), ("",)}
     assert list(series(store, "requests", group_by="metadata.tier")) == [("",), ("free",)]
+    counted = series(store, "spans", group_by="counted")
+    assert {key: total for key, (total, _) in counted.items()} == {("true",): 4, ("false",): 8}
+    assert series(store, "spans", q="counted:true")[()][0] == counted[("true",)][0]
+    assert sum(total for total, _ in series(store, "spans", group_by="counted_reason").values()) == 12
 
 
 def test_spread_metrics_have_no_value_without_data(store: ColumnarStore) -> None:
