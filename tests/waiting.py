@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -15,3 +16,11 @@ def until(condition: Callable[[], object], said: Callable[[], object] = lambda: 
     while not condition():
         assert time.monotonic() < deadline_s, said()
         time.sleep(0.01)
+
+
+async def reached(condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
+    """Wait until ``condition()`` holds while the event loop goes on, or fail."""
+    deadline_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen"
+        await asyncio.sleep(0.01)

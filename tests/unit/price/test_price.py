@@ -70,6 +70,13 @@ def test_audio_has_its_own_price():
     assert (cost.input_usd, cost.output_usd) == (Decimal("0.019"), Decimal("0.013"))
 
 
+def test_a_model_that_speaks_or_draws_has_a_whole_price_where_it_is_told_how_much():
+    assert price(span(model="gpt-audio", usage=Usage(10, 2, audio_output_tokens=0))).status == "priced"
+    assert price(span(model="gpt-audio", usage=Usage(10, 0))).status == "priced"
+    drawn = Usage(10, 2, image_output_tokens=0)
+    assert price(span("gcp.gemini", "gemini-2.5-flash-image", drawn)).status == "priced"
+
+
 def test_price_of_the_day_and_of_the_hour():
     midnight_ns = NOVEMBER_2026_NS // DAY_NS * DAY_NS
     at_one, at_twenty = midnight_ns + DAY_NS // 24, midnight_ns + DAY_NS // 24 * 20
@@ -144,6 +151,8 @@ def test_embeddings_need_no_output():
             span(model="gpt-4o-audio-preview", usage=Usage(10, 2, audio_input_tokens=5, audio_output_tokens=1)),
             "no_price_for: audio_input_tokens, audio_output_tokens",
         ),
+        (span(model="gpt-audio", usage=Usage(10, 2)), "no_usage: audio_output_tokens"),
+        (span("gcp.gemini", "gemini-2.5-flash-image", Usage(10, 2)), "no_usage: image_output_tokens"),
     ],
 )
 def test_partial(made, reason):

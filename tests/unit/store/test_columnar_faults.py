@@ -210,6 +210,26 @@ def test_the_pool_serves_in_turn_and_lends_each_client_once() -> None:
         pass
 
 
+def test_a_store_that_could_be_opened_before_is_not_wrongly_configured() -> None:
+    """Files used up, say: what the engine then says of the folder is no fault of the settings."""
+    fail = [True]
+
+    def make() -> Closable:
+        if fail[0]:
+            raise ConfigError("the folder cannot be opened", "is it writable?")
+        return Closable()
+
+    pool = ClientPool(make, 2, 0.05, discard_failed=False)
+    with pytest.raises(ConfigError), pool.client():
+        pass
+    fail[0] = False
+    with pool.client():
+        fail[0] = True
+        with pytest.raises(StoreUnavailable, match="cannot be opened"), pool.client():
+            pass
+    pool.close()
+
+
 def test_the_pool_gives_up_when_all_are_busy_and_survives_failing_to_connect() -> None:
     fail = [True]
 

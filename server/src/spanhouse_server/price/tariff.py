@@ -8,7 +8,8 @@ that is how providers bill:
 - reasoning without a price of its own costs what output costs; tool-use prompts cost what input costs;
 - images without a price of their own were turned into ordinary tokens and cost what text costs;
 - cached audio without a price of its own costs what a cache read costs;
-- cache reads, audio and web searches without a price of their own have none: the result is partial.
+- cache reads, audio and web searches without a price of their own have none: the result is partial;
+- so it is where a model that speaks or draws has a price for that, and the emitter does not tell such tokens apart.
 
 Fees per request and per web search count as input.
 """
@@ -126,6 +127,7 @@ class Rates:
             input_usd = self._input(usage, input_tokens, missing)
         if usage.output_tokens is not None:
             output_usd = self._output(usage, usage.output_tokens, input_tokens or 0, missing)
+            unsaid += self._untold(usage)
         elif self.output is not None:
             unsaid.append("output_tokens")
         if not missing and not unsaid:
@@ -182,6 +184,13 @@ class Rates:
             return amount
         fee = EXACT.multiply(self.web_search_usd, searches).scaleb(PER_THOUSAND, EXACT)
         return EXACT.add(amount or _ZERO, fee)
+
+    def _untold(self, usage: Usage) -> list[str]:
+        """Return what of the output has a price of its own and may be in the total without being told apart."""
+        if not usage.output_tokens:
+            return []
+        kinds = (("audio_output_tokens", self.audio_output), ("image_output_tokens", self.image_output))
+        return [name for name, rate in kinds if rate not in (None, self.output) and getattr(usage, name) is None]
 
     def _output(self, usage: Usage, total: int, input_tokens: int, missing: list[str]) -> Decimal | None:
         rest = total

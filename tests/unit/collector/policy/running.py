@@ -4,8 +4,7 @@ is one, is its real process."""
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,14 +137,6 @@ def chain(*targets: object) -> dict[str, str]:
 def pool(*members: str, **more: object) -> dict[str, Any]:
     """Return a policy file with one pool, ``llama``."""
     return {"pools": {"llama": {"members": list(members)} | more}}
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
-    """Wait for something that happens beside the test."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.02)
 
 
 def attributes_of(delivered: list[bytes]) -> list[dict[str, object]]:

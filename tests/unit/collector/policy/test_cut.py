@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from spanhouse_collector.parse.contract import CallContext
 from spanhouse_collector.policy.budgets import UsedBudget
 from spanhouse_collector.proxy.wsframes import Edges, MessageReader, close_frame
-from tests.unit.collector.policy.running import Running, attributes_of, running, until
+from tests.unit.collector.policy.running import Running, attributes_of, running
 from tests.unit.collector.policy.test_dropped import ACCEPTED, BEGUN, CREATE, DONE, frame
+from tests.waiting import reached
 
 TOKENS = 67
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -74,7 +75,7 @@ async def test_a_limit_that_is_used_up_closes_the_connection(tmp_path) -> None:
         writer.close()
         refused = await proxy.ask()
         assert refused.status == 429
-        await until(lambda: any("spanhouse.proxy.websocket" in each for each in attributes_of(proxy.delivered)))
+        await reached(lambda: any("spanhouse.proxy.websocket" in each for each in attributes_of(proxy.delivered)))
         [told] = [each for each in attributes_of(proxy.delivered) if "spanhouse.proxy.websocket" in each]
         assert (told["error.type"], told["spanhouse.proxy.outcome"]) == ("rate_limited", "refused")
 
@@ -94,7 +95,7 @@ async def test_a_frame_that_has_begun_comes_whole_before_the_close(tmp_path) -> 
     async with Upstream(serve) as upstream, running(tmp_path, {"openai": upstream.url}, policy, recorded=True) as proxy:
         reader, writer = await opened(proxy)
         begun = await reader.readexactly(len(b"".join(events)) + 100)
-        await until(lambda: proxy.engine.meter.refused)
+        await reached(lambda: proxy.engine.meter.refused)
         rest.set()
         data = begun + await asyncio.wait_for(reader.read(), 30)
         assert data.startswith(b"".join(events) + last + b"\x88")

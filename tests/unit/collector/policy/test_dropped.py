@@ -12,7 +12,8 @@ from spanhouse_collector.parse.contract import CallEnd, CallStart
 from spanhouse_collector.parse.reader import CallReader
 from spanhouse_collector.proxy.charges import summary_of
 from tests.fakes.upstream import Reply, Upstream
-from tests.unit.collector.policy.running import JSON, SSE, running, until
+from tests.unit.collector.policy.running import JSON, SSE, running
+from tests.waiting import reached
 
 WEBSOCKET_UPGRADE = (
     b"GET /openai/v1/responses HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -44,7 +45,7 @@ async def test_a_client_that_hangs_up_is_charged_for_what_passed(tmp_path) -> No
             await answer.content.readuntil(b"\n\n")
             answer.close()
         meter = proxy.engine.meter
-        await until(lambda: meter.estimated)
+        await reached(lambda: meter.estimated)
         used = {key[1]: window.used for key, window in meter._windows.items()}
         assert used["tokens"] == (len(ASKED) + len(SAID)) // 4
         assert used["cents"] == (len(ASKED) // 4 * 1 + len(SAID) // 4 * 2) * 1000  # nano-dollars
@@ -141,10 +142,10 @@ async def test_answers_over_a_websocket_are_charged_as_they_end_and_the_last_by_
         def used() -> int:
             return sum(window.used for window in meter._windows.values())
 
-        await until(lambda: used() == 67)  # the connection is still open
+        await reached(lambda: used() == 67)  # the connection is still open
         assert meter.estimated == 0
         writer.close()
-        await until(lambda: meter.estimated)
+        await reached(lambda: meter.estimated)
         assert used() == 67 + (len(ASKED) + len(SAID)) // 4
         assert (meter.estimated, meter.uncharged) == (1, 0)
 

@@ -18,8 +18,8 @@ from tests.unit.collector.policy.running import (
     attributes_of,
     chain,
     running,
-    until,
 )
+from tests.waiting import reached
 
 # Limits -------------------------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ async def test_budgets_in_tokens_and_money_are_charged_from_the_record(tmp_path)
         for project, used in (("poor", 12_500_000), ("terse", 2000)):
             assert (await proxy.ask(Spanhouse_Key=project)).status == 200
             windows = proxy.engine.meter._windows
-            await until(lambda wanted=used: wanted in [window.used for window in windows.values()])  # noqa: B023
+            await reached(lambda wanted=used: wanted in [window.used for window in windows.values()])  # noqa: B023
             answer = await proxy.ask(Spanhouse_Key=project)
             assert answer.status == 429
         assert (await proxy.ask()).status == 200
@@ -159,7 +159,7 @@ async def test_a_stored_key_is_swapped_for_its_host_only(tmp_path) -> None:
             assert len(home.requests) == 3
             assert vault.revoke(stored.key_id, "default")
             assert (await proxy.ask(authorization=f"Bearer {virtual}")).status == 401
-            await until(lambda: len(attributes_of(proxy.delivered)) >= 9)
+            await reached(lambda: len(attributes_of(proxy.delivered)) >= 9)
             assert REAL.encode() not in b"".join(proxy.delivered)
             assert virtual.encode() not in b"".join(proxy.delivered)
         vault.close()

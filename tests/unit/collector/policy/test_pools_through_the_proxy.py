@@ -11,8 +11,8 @@ from tests.unit.collector.policy.running import (
     FAST,
     pool,
     running,
-    until,
 )
+from tests.waiting import reached
 
 
 async def test_a_pool_spreads_calls_and_survives_a_member_that_is_gone(tmp_path) -> None:
@@ -66,10 +66,10 @@ async def test_active_checks_take_a_dead_member_out_and_a_living_one_in(tmp_path
         )
         async with running(tmp_path, {}, policy) as proxy:
             states = proxy.engine.pools["llama"].pool.states
-            await until(lambda: [item.state for item in states()] == ["healthy", "ejected"])
+            await reached(lambda: [item.state for item in states()] == ["healthy", "ejected"])
             assert "health check" in states()[1].reason
             async with spare:
-                await until(lambda: proxy.engine.pools["llama"].pool.members[1].health.available(time.monotonic()))
+                await reached(lambda: proxy.engine.pools["llama"].pool.members[1].health.available(time.monotonic()))
                 for _ in range(20):
                     await proxy.ask("/llama/v1/chat/completions")
                 assert spare.requests
@@ -82,7 +82,7 @@ async def test_draining_finishes_what_is_under_way(tmp_path) -> None:
         running(tmp_path, {}, pool(one.url, two.url, strategy="round-robin")) as proxy,
     ):
         first = asyncio.create_task(proxy.ask("/llama/v1/chat/completions"))
-        await until(lambda: one.open)
+        await reached(lambda: one.open)
         draining = asyncio.create_task(proxy.engine.pools["llama"].pool.drain(one.url, 5))
         await asyncio.sleep(0)
         assert [(await proxy.ask("/llama/v1/chat/completions")).status for _ in range(4)] == [200] * 4
@@ -122,7 +122,7 @@ async def test_an_operator_drains_a_member_and_takes_it_back(tmp_path) -> None:
             return {item["url"]: item for item in orjson.loads(answer.body)["pools"]["llama"]}
 
         under_way = [asyncio.create_task(proxy.ask("/llama/v1/chat/completions")) for _ in range(2)]
-        await until(lambda: one.open)
+        await reached(lambda: one.open)
         drained = await states(f"/llama/drain?member={one.url}")
         assert (drained[one.url]["state"], drained[one.url]["in_flight"]) == ("draining", 1)
         for _ in range(4):

@@ -16,8 +16,8 @@ from tests.unit.collector.policy.running import (
     attributes_of,
     chain,
     running,
-    until,
 )
+from tests.waiting import reached
 
 # Retries ------------------------------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ async def test_retries_until_an_answer_comes_and_tells_the_record(tmp_path) -> N
         assert time.monotonic() - began >= 0.03
         assert [request.body for request in upstream.requests] == [CHAT] * 4
         assert not any(name.startswith(("spanhouse", "helicone")) for name in upstream.requests[3].headers)
-        await until(lambda: proxy.delivered)
+        await reached(lambda: proxy.delivered)
         (span,) = attributes_of(proxy.delivered)
         assert 3 in span.values(), span
 
@@ -70,7 +70,7 @@ async def test_what_began_is_never_tried_again(tmp_path) -> None:
 async def test_a_client_that_leaves_is_not_tried_for_again(tmp_path) -> None:
     async with Upstream(Reply(503), Reply()) as upstream, running(tmp_path, {"openai": upstream.url}) as proxy:
         asking = asyncio.create_task(proxy.ask(Spanhouse_Retry_Enabled="true", Spanhouse_Retry_Min_Timeout="600"))
-        await until(lambda: upstream.requests)
+        await reached(lambda: upstream.requests)
         asking.cancel()
         await asyncio.sleep(0.7)
         assert len(upstream.requests) == 1
@@ -197,7 +197,7 @@ async def test_a_fallback_answers_and_gets_nothing_of_the_callers_secrets(tmp_pa
         assert "caller" not in repr(request)
         assert orjson.loads(request.body)["model"] == "b"
         assert first.requests[0].headers["authorization"] == "Bearer sk-caller"
-        await until(lambda: proxy.delivered)
+        await reached(lambda: proxy.delivered)
         (span,) = attributes_of(proxy.delivered)
         assert second.port in span.values(), "the record names who answered"
 

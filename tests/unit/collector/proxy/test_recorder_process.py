@@ -7,8 +7,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from spanhouse_collector.proxy.process import RecorderProcess, RecorderSetup
 from spanhouse_collector.proxy.queue import Queue, peek
 from spanhouse_collector.proxy.tee import Tee
 from tests.unit.collector.proxy.test_recording import START
+from tests.waiting import reached
 
 
 class Server:
@@ -55,13 +55,6 @@ def record(process: RecorderProcess, number: int, body: bytes = b"x") -> None:
     call.end(CallEnd("complete", 3))
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s
-        await asyncio.sleep(0.01)
-
-
 def child_of(process: RecorderProcess) -> int:
     assert process._process is not None
     return process._process.pid
@@ -74,7 +67,7 @@ async def test_a_lazy_one_runs_from_the_first_call_on(tmp_path: Path) -> None:
         assert process._process is None
         record(process, 1)
         assert process.backlog_bytes() == 0  # the process has it already, running or not
-        await until(lambda: server.spans == 1)
+        await reached(lambda: server.spans == 1)
     assert ended(child_of(process))
 
 
@@ -84,7 +77,7 @@ async def test_the_first_call_of_a_lazy_one_outlives_the_proxy(tmp_path: Path) -
         record(process, 1)
         child = child_of(process)
         process._close()  # what the system does for a proxy that is killed
-        await until(lambda: ended(child))
+        await reached(lambda: ended(child))
     assert peek(path)["queue_batches"] == 1
 
 
@@ -103,8 +96,8 @@ async def test_a_lazy_one_delivers_what_an_earlier_one_left(tmp_path: Path, late
             assert process.stats()["queue_batches"] == 0
             leave()
             assert process.stats()["queue_batches"] == 1  # nobody runs that could tell: it is looked up
-        await until(lambda: server.spans == 3)
-        await until(lambda: process.stats() == {**process.stats(), "queue_batches": 0, "sent": 3})
+        await reached(lambda: server.spans == 3)
+        await reached(lambda: process.stats() == {**process.stats(), "queue_batches": 0, "sent": 3})
 
 
 async def test_a_stop_delivers_the_last_calls(tmp_path: Path) -> None:
@@ -127,7 +120,7 @@ async def test_what_was_handed_over_outlives_the_proxy(tmp_path: Path) -> None:
         child = child_of(process)
         assert process.backlog_bytes() == 0  # all of it is in the socket
         process._close()  # what the system does for a proxy that is killed
-        await until(lambda: ended(child))
+        await reached(lambda: ended(child))
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT SUM(spans) FROM batches").fetchone() == (200,)
 
@@ -138,7 +131,7 @@ async def test_more_than_the_socket_takes_waits_and_goes_on(tmp_path: Path) -> N
         record(process, 1, bytes(32 * 1024 * 1024))
         assert process.backlog_bytes() > 0
         record(process, 2)
-        await until(lambda: server.spans == 2, 30)
+        await reached(lambda: server.spans == 2, 30)
         assert process.backlog_bytes() == 0
 
 
@@ -150,7 +143,7 @@ async def test_more_than_the_socket_takes_outlives_the_proxy(tmp_path: Path) -> 
         child = child_of(process)
         assert process.backlog_bytes() > 0
         process._close()  # what the system does for a proxy that is killed
-        await until(lambda: ended(child))
+        await reached(lambda: ended(child))
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT SUM(spans) FROM batches").fetchone() == (20,)
 
@@ -167,10 +160,10 @@ async def test_the_next_one_is_started_beside_the_calls(tmp_path: Path, monkeypa
     async with recorder(tmp_path / "queue.db", server) as process:
         monkeypatch.setattr(process_module, "_spawn", slowly)
         os.kill(child_of(process), 9)
-        await until(begun.is_set)
+        await reached(begun.is_set)
         record(process, 1)
         go_on.set()
-        await until(lambda: server.spans == 1)
+        await reached(lambda: server.spans == 1)
 
 
 async def test_calls_that_begin_after_it_died_wait_for_the_next(tmp_path: Path) -> None:
@@ -178,9 +171,9 @@ async def test_calls_that_begin_after_it_died_wait_for_the_next(tmp_path: Path) 
     async with recorder(tmp_path / "queue.db", server) as process:
         generation = process.generation
         os.kill(child_of(process), 9)
-        await until(lambda: process.generation > generation)
+        await reached(lambda: process.generation > generation)
         record(process, 1)
-        await until(lambda: server.spans == 1)
+        await reached(lambda: server.spans == 1)
         assert process.restarts == 1
 
 

@@ -17,9 +17,10 @@ from spanhouse_server.normalise.dialects.base import (
     fold_documents,
 )
 from spanhouse_server.normalise.dialects.provider_json import add_usage, read_provider_usage
+from spanhouse_server.normalise.media_parts import media_part
 from spanhouse_server.normalise.messages import fold_message, fold_tool_definitions, text_message
 from spanhouse_server.normalise.names import OPERATION_OF_CATEGORY, fold_provider
-from spanhouse_server.normalise.parts import fold_parts, media_part, tool_call_part, tool_response_part
+from spanhouse_server.normalise.parts import fold_parts, tool_call_part, tool_response_part
 from spanhouse_server.normalise.values import name_of, text_of
 from spanhouse_server.normalise.view import View
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from spanhouse_server.model.span import Message, Part, Span
-from spanhouse_server.normalise.parts import fold_part, media_part
+from spanhouse_server.normalise.media_parts import media_part
+from spanhouse_server.normalise.parts import fold_part
 
 #: The types of the last events of streams.
 _COMPLETED = ("image_generation.completed", "image_edit.completed")

@@ -14,9 +14,10 @@ from spanhouse_server.model.tiers import fold_tier
 from spanhouse_server.normalise.dialects import otel
 from spanhouse_server.normalise.dialects.base import Dialect, embedded_texts
 from spanhouse_server.normalise.dialects.provider_json import add_usage, read_provider_usage
+from spanhouse_server.normalise.media_parts import media_part
 from spanhouse_server.normalise.messages import fold_messages, fold_tool_definitions, text_message
 from spanhouse_server.normalise.names import fold_provider
-from spanhouse_server.normalise.parts import fold_parts, media_part, tool_call_part, tool_response_part
+from spanhouse_server.normalise.parts import fold_parts, tool_call_part, tool_response_part
 from spanhouse_server.normalise.usage import UsageKeys, read_usage
 from spanhouse_server.normalise.values import count_of, name_of, names_of, number_of, text_of, unquoted
 from spanhouse_server.normalise.view import View

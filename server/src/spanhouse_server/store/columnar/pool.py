@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from clickhouse_connect.driver.client import Client
 
-from spanhouse_server.errors import StoreUnavailable
+from spanhouse_server.errors import ConfigError, StoreUnavailable
 
 CLOSE_WAIT_S = 30.0
 
@@ -47,6 +47,7 @@ class ClientPool:
         self._idle: list[Client] = []
         self._waiters: deque[_Waiter] = deque()
         self._made = 0
+        self._opened = False
         self._closed = False
         self._changed = threading.Condition()
 
@@ -82,13 +83,18 @@ class ClientPool:
                     self._waiters.remove(waiter)
                     raise StoreUnavailable("the columnar store is busy", "try again in some seconds")
         try:
-            return self._make()
-        except BaseException:
+            client = self._make()
+        except BaseException as error:
             with self._changed:
                 self._made -= 1
                 self._call_next(None)
                 self._changed.notify_all()
+            if self._opened and isinstance(error, ConfigError):
+                # The settings were right before: files or memory are used up.
+                raise StoreUnavailable(error.message, error.hint) from error
             raise
+        self._opened = True
+        return client
 
     def _give(self, client: Client, *, failed: bool = False) -> None:
         with self._changed:
