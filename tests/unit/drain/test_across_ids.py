@@ -143,10 +143,10 @@ def test_a_report_that_comes_an_hour_late_is_told_from_the_store(
     for begin in (0, 3):
         others = [house.entry(f"t{begin + n}", "call", tokens=3, id=f"id-{begin + n}", start_s=3600) for n in range(3)]
         house.drain(others)
-    assert house.store.searches == 0
+    assert house.searches() == 0
     late = house.entry("gateway", "call", tokens=7, id=IDS[0], start_s=695, resource=machine("gw"))
     house.drain([late])
-    assert house.store.searches > 0
+    assert house.searches() > 0
     assert told_once(house) == 1 + 6
     assert counts(house) == by_the_rule(house)
 

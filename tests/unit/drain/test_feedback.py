@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from os import PathLike
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -18,32 +17,10 @@ from spanhouse_server.model.span import Span
 from spanhouse_server.store import rows
 from spanhouse_server.store.contract import ColumnarStore, TraceKey
 from tests.stored import Keeper, columnar, hex_id, span
+from tests.watched import Watched
 
 R0 = now_ns()
 Spot = tuple[str, str]
-
-
-class Watched:
-    """A store that notes what it is asked and given, shared with other servers if ``exclusive`` is false."""
-
-    def __init__(self, store: ColumnarStore, exclusive: bool = True) -> None:
-        self._store, self.exclusive = store, exclusive
-        self.asked: list[str] = []
-        #: Called with the number of the insert before each one.
-        self.inserting: Callable[[int], None] = lambda number: None
-        self._inserts = 0
-
-    def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        self.asked.append(sql)
-        return self._store.select(sql, parameters)
-
-    def insert(self, table: str, block: bytes | PathLike[str], columns: Any = ()) -> None:
-        self._inserts += 1
-        self.inserting(self._inserts)
-        self._store.insert(table, block, columns)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
 
 @pytest.fixture(scope="module")
@@ -209,12 +186,8 @@ def test_a_crash_while_moving_loses_nothing(keeper: Keeper, trace: str, dies_at:
     Placing(keeper.store).place([judgement(0, "r", trace)], {}, ())
     told = batch(keeper, call := span("t", "call", response_id="r"))
 
-    def die(number: int) -> None:
-        if number == dies_at:
-            raise StoreUnavailable("gone")
-
     dying = Watched(keeper.store)
-    dying.inserting = die
+    dying.die_at(dies_at - 1)
     with pytest.raises(StoreUnavailable):
         Placing(dying).place([], told, ())
     assert mine(keeper.store), "it is somewhere"
